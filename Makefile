@@ -7,7 +7,9 @@ MODULE_big = perfopt
 
 # One line a room. The rooms are described in docs/.
 OBJS = \
-	src/perfopt.o src/guc.o src/shmem.o
+	src/perfopt.o src/guc.o src/shmem.o \
+	src/worker/worker.o src/worker/ddl.o \
+	src/sampler/sampler.o src/sampler/hooks.o
 
 HEADERS_perfopt =
 
@@ -35,6 +37,8 @@ ifeq ($(wildcard $(PGXS)),)
 $(error $(PG_CONFIG) works but $(PGXS) is missing. Install the server's development files (Debian, Ubuntu: apt-get install postgresql-server-dev-$(shell $(PG_CONFIG) --version | sed 's/[^0-9]*\([0-9]*\).*/\1/); or run script/deps))
 endif
 include $(PGXS)
+
+$(OBJS): $(wildcard $(srcdir)/src/*.h $(srcdir)/src/*/*.h)
 
 $(EXTENSION)--$(EXTVERSION).sql: $(SQL_PIECES) Makefile
 	@for piece in $(SQL_PIECES); do printf '\n-- %s\n\n' "$$piece"; cat "$$piece"; done > $@.tmp

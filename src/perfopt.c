@@ -1,0 +1,37 @@
+/*
+ * perfopt.c
+ *	  The door of the extension: what happens when the library is loaded.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+
+#include "guc.h"
+#include "sampler/sampler.h"
+#include "shmem.h"
+#include "worker/worker.h"
+
+PG_MODULE_MAGIC;
+
+static const PerfoptWorkerDef workers[] = {
+	{ "perfopt sampler", false, BgWorkerStart_ConsistentState, perfopt_sampler_interval_ms,
+	  perfopt_sampler_cycle },
+};
+
+PGDLLEXPORT void _PG_init(void);
+
+void
+_PG_init(void)
+{
+	perfopt_guc_init();
+
+	/* Everything else lives in shared memory or the postmaster, which takes the preload. */
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+
+	perfopt_shmem_init();
+	perfopt_sampler_install_hooks();
+	perfopt_worker_install_hooks();
+	perfopt_worker_register(workers, lengthof(workers));
+}
