@@ -8,6 +8,7 @@ MODULE_big = perfopt
 # One line a room. The rooms are described in docs/.
 OBJS = \
 	src/perfopt.o src/guc.o src/shmem.o \
+	src/target/target.o src/target/option.o \
 	src/worker/worker.o src/worker/ddl.o \
 	src/sampler/sampler.o src/sampler/hooks.o
 
@@ -15,7 +16,8 @@ HEADERS_perfopt =
 
 # The install script is these pieces in this order: a piece may use what stands before it.
 SQL_PIECES = \
-	src/schema.sql
+	src/schema.sql \
+	src/target/target.sql
 
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 EXTRA_CLEAN = $(EXTENSION)--$(EXTVERSION).sql build

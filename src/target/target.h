@@ -1,0 +1,67 @@
+/*
+ * target.h
+ *	  What perfopt talks to, as foreign servers of the foreign-data wrapper "perfopt".
+ *
+ * An address is a server's options, a secret is a user mapping's, permission is USAGE on the server.
+ * A validator is not told a server's TYPE, so it knows option names and values only; an option that
+ * does not fit the TYPE, or a TYPE that nothing here uses, is reported when the target is used.
+ *
+ * Everything returned is palloc'd in the caller's memory context.  All functions need a transaction
+ * except where they say otherwise.  No password is ever part of a message.
+ */
+#ifndef PERFOPT_TARGET_H
+#define PERFOPT_TARGET_H
+
+#include "libpq-fe.h"
+#include "nodes/pg_list.h"
+
+#define PERFOPT_TARGET_LOCAL "perfopt_local"
+
+/* Options that were not given are NULL. */
+typedef struct PerfoptTarget
+{
+	Oid serverid;
+	Oid owner;
+	char *name;
+	char *type;
+	char *host;
+	char *port;
+	char *url;
+	char *dbname;
+	char *user;
+	char *password;
+} PerfoptTarget;
+
+/*
+ * The targets of one TYPE, or of every TYPE where that is NULL, in no particular order.  User and
+ * password are from the mapping of the server's owner, else from the one of PUBLIC: who may create
+ * the server decides what the prober logs in as.
+ */
+extern List *perfopt_targets_of_type(const char *type);
+
+/*
+ * Why the prober has no use for this target (a TYPE unknown here, options missing or foreign to its
+ * TYPE), as one sentence; NULL where there is nothing to complain about.  Needs no transaction.
+ */
+extern char *perfopt_target_problem(const PerfoptTarget *target);
+
+/*
+ * The connection string with which `userid` reaches a target of TYPE postgres.  ERROR when there is no
+ * such target, its TYPE is another, the role lacks USAGE, or the role is no superuser and its user
+ * mapping has no password (unless a superuser set password_required to false there).
+ *
+ * A server that names no host is this very server: its first socket folder, its port, the current
+ * database.  Without a user in the mapping, the name of the role is used.
+ *
+ * The string holds the password: keep it out of shared memory, tables and messages.
+ */
+extern char *perfopt_target_conninfo(const char *server_name, Oid userid);
+
+/*
+ * To be called with each new connection made from perfopt_target_conninfo, before it is used: ERROR
+ * when the rules of passwords ask for one and the server did not (trust, peer, certificate), since the
+ * role would then act as the server's own operating system user.  The caller closes the connection.
+ */
+extern void perfopt_target_check_connection(PGconn *conn, const char *server_name, Oid userid);
+
+#endif /* PERFOPT_TARGET_H */
