@@ -33,22 +33,12 @@ folder_make()
 	mv "$folder.new" "$folder"
 }
 
-# folder_copy_tree FOLDER TO: the tracked and the new files of this repository, without what builds
-# left behind. Works in an unpacked tarball too, where there is no git to ask.
+# folder_copy_tree FOLDER TO: this repository's files, as TO inside the folder.
 folder_copy_tree()
 {
-	local folder=$1 to=$2
-
-	rm -rf --one-file-system "${folder:?}$to"
-	mkdir -p "$folder$to"
-	if git -C "$PERFOPT_ROOT" rev-parse --is-inside-work-tree >/dev/null 2>&1; then
-		(cd "$PERFOPT_ROOT" && git ls-files -z --cached --others --exclude-standard |
-			while IFS= read -r -d '' file; do [ -e "$file" ] && printf '%s\0' "$file"; done |
-			tar --null --no-recursion -T - -cf -) | tar -C "$folder$to" -xf -
-	else
-		tar -C "$PERFOPT_ROOT" --exclude=./build --exclude='*.o' --exclude='*.so' --exclude='*.bc' -cf - . | tar -C "$folder$to" -xf -
-	fi
-	chown -R root:root "$folder$to"
+	rm -rf --one-file-system "${1:?}$2"
+	copy_tree "$1$2"
+	chown -R root:root "$1$2"
 }
 
 # folder_run FOLDER CMD...: as root of that folder, in namespaces of its own.

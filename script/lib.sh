@@ -52,6 +52,24 @@ as_root()
 	fi
 }
 
+# copy_tree TO: the tracked and the new files of this repository, without what builds left behind.
+# Works in an unpacked tarball too, where there is no git to ask; and where git refuses to answer,
+# as it does for root in somebody else's clone.
+copy_tree()
+{
+	local to=$1
+
+	mkdir -p "$to"
+	if [ "$(git -C "$PERFOPT_ROOT" rev-parse --show-prefix 2>/dev/null || echo none)" = "" ]; then
+		(cd "$PERFOPT_ROOT" && git ls-files -z --cached --others --exclude-standard |
+			while IFS= read -r -d '' file; do [ ! -e "$file" ] || printf '%s\0' "$file"; done |
+			tar --null --no-recursion -T - -cf -) | tar -C "$to" --no-same-owner -xf -
+	else
+		tar -C "$PERFOPT_ROOT" --exclude=./.git --exclude=./build --exclude='*.o' --exclude='*.so' --exclude='*.bc' -cf - . |
+			tar -C "$to" --no-same-owner -xf -
+	fi
+}
+
 # pg_config_path: the pg_config in use; fails when there is none.
 pg_config_path()
 {
