@@ -17,7 +17,8 @@ HEADERS_perfopt =
 # The install script is these pieces in this order: a piece may use what stands before it.
 SQL_PIECES = \
 	src/schema.sql \
-	src/target/target.sql
+	src/target/target.sql \
+	src/load/scenario.sql
 
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 EXTRA_CLEAN = $(EXTENSION)--$(EXTVERSION).sql build
