@@ -138,13 +138,13 @@ database_needed_free(Node *stmt)
 		case T_DropdbStmt:
 			return ((DropdbStmt *) stmt)->dbname;
 		case T_RenameStmt:
-			return ((RenameStmt *) stmt)->renameType == OBJECT_DATABASE ?
-					   ((RenameStmt *) stmt)->subname :
-					   NULL;
+			return ((RenameStmt *) stmt)->renameType == OBJECT_DATABASE
+					   ? ((RenameStmt *) stmt)->subname
+					   : NULL;
 		case T_AlterDatabaseStmt:
-			return option_value(((AlterDatabaseStmt *) stmt)->options, "tablespace") ?
-					   ((AlterDatabaseStmt *) stmt)->dbname :
-					   NULL;
+			return option_value(((AlterDatabaseStmt *) stmt)->options, "tablespace")
+					   ? ((AlterDatabaseStmt *) stmt)->dbname
+					   : NULL;
 		case T_CreatedbStmt:
 			return option_value(((CreatedbStmt *) stmt)->options, "template");
 		default:
@@ -162,8 +162,7 @@ must_pause(Node *stmt)
 	if (dbname == NULL || perfopt_database == NULL || strcmp(dbname, perfopt_database) != 0)
 		return false;
 	dbid = get_database_oid(dbname, true);
-	return OidIsValid(dbid) && dbid != MyDatabaseId &&
-		   perfopt_owns_database(dbid, GetUserId());
+	return OidIsValid(dbid) && dbid != MyDatabaseId && perfopt_owns_database(dbid, GetUserId());
 }
 
 static bool
@@ -187,18 +186,17 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 				ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *queryEnv,
 				DestReceiver *dest, QueryCompletion *qc)
 {
-	ProcessUtility_hook_type next =
-		prev_process_utility ? prev_process_utility : standard_ProcessUtility;
 	bool wake = brings_work(pstmt->utilityStmt);
 
 	if (!must_pause(pstmt->utilityStmt))
-		next(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc);
+		prev_process_utility(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc);
 	else
 	{
 		PG_TRY();
 		{
 			pause_workers();
-			next(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc);
+			prev_process_utility(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest,
+								 qc);
 		}
 		PG_FINALLY();
 		{
@@ -228,7 +226,7 @@ wake_workers(XactEvent event, void *arg)
 void
 perfopt_worker_install_hooks(void)
 {
-	prev_process_utility = ProcessUtility_hook;
+	prev_process_utility = ProcessUtility_hook ? ProcessUtility_hook : standard_ProcessUtility;
 	ProcessUtility_hook = process_utility;
 	RegisterXactCallback(wake_workers, NULL);
 }
