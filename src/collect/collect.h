@@ -1,0 +1,83 @@
+/*
+ * collect.h
+ *	  Collecting: a table of sources, and the cycle that runs those that are due.
+ *
+ * A source is a row of a const table and one function.  It is called outside any transaction in the
+ * cycle's memory context, which is reset after the cycle; one that needs SQL opens a short transaction
+ * of its own (perfopt_collect_begin_sql and perfopt_collect_end_sql).  What it adds to the batch is
+ * written with everybody else's in one transaction at the cycle's end.
+ *
+ * An ERROR in a source ends that source for this cycle only: it is recorded in perfopt.source_status,
+ * and logged when the source's state changes.  What it had added to the batch by then is kept.
+ */
+#ifndef PERFOPT_COLLECT_H
+#define PERFOPT_COLLECT_H
+
+#include "store/store.h"
+
+typedef struct PerfoptSource
+{
+	const char *name;
+	const char *dimension;
+	int interval_ms; /* at least this long between two runs; 0 is each cycle */
+	void (*collect)(PerfoptBatch *batch);
+	const PerfoptMetric *metrics; /* all that it may deliver */
+	int nmetrics;
+} PerfoptSource;
+
+/* Workers' cycles. */
+extern long perfopt_collect_interval_ms(void);
+extern const char *perfopt_collector_cycle(void);
+extern const char *perfopt_prober_cycle(void);
+
+/*
+ * One cycle over a table of sources: nothing is done but a reason returned while the extension is
+ * missing or being dropped.
+ */
+extern const char *perfopt_collect_run(const char *writer, const PerfoptSource *sources, int nsources);
+
+/*
+ * Notes how a source fared with one of its targets ("" where it has none).  For sources with several
+ * targets, which must not fail as a whole because one of them does.  error is NULL for success.
+ */
+extern void perfopt_collect_note(const char *source, const char *target, const char *error,
+								 double wall_ms);
+
+/* A transaction with snapshot and SPI for a source; an ERROR inside is cleaned up by the caller. */
+extern void perfopt_collect_begin_sql(void);
+extern void perfopt_collect_end_sql(void);
+
+/*
+ * Runs a query between begin_sql and end_sql and adds its columns to the batch: a column named like one
+ * of the metrics is its value, a column named "label:x" gives label x of the row's metrics.  NULL
+ * values are left out.
+ */
+extern void perfopt_collect_query(PerfoptBatch *batch, const char *sql, const PerfoptMetric *metrics,
+								  int nmetrics);
+
+/* The sources, each in its own file. */
+extern const PerfoptMetric perfopt_pgstat_metrics[];
+extern const int perfopt_pgstat_nmetrics;
+extern void perfopt_collect_pgstat(PerfoptBatch *batch);
+
+extern const PerfoptMetric perfopt_activity_metrics[];
+extern const int perfopt_activity_nmetrics;
+extern void perfopt_collect_activity(PerfoptBatch *batch);
+
+extern const PerfoptMetric perfopt_sessions_metrics[];
+extern const int perfopt_sessions_nmetrics;
+extern void perfopt_collect_sessions(PerfoptBatch *batch);
+
+extern const PerfoptMetric perfopt_self_metrics[];
+extern const int perfopt_self_nmetrics;
+extern void perfopt_collect_self(PerfoptBatch *batch);
+
+extern const PerfoptMetric perfopt_os_metrics[];
+extern const int perfopt_os_nmetrics;
+extern void perfopt_collect_os(PerfoptBatch *batch);
+
+extern const PerfoptMetric perfopt_redis_metrics[];
+extern const int perfopt_redis_nmetrics;
+extern void perfopt_collect_redis(PerfoptBatch *batch);
+
+#endif /* PERFOPT_COLLECT_H */
