@@ -5,20 +5,26 @@ EXTENSION = perfopt
 EXTVERSION = 0.1
 MODULE_big = perfopt
 
-# One line a room. The rooms are described in docs/.
-OBJS = \
-	src/perfopt.o src/guc.o src/shmem.o \
-	src/target/target.o src/target/option.o \
-	src/worker/worker.o src/worker/ddl.o \
-	src/sampler/sampler.o src/sampler/hooks.o
+# Every C file below src is part of the library.
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 
 HEADERS_perfopt =
 
 # The install script is these pieces in this order: a piece may use what stands before it.
-SQL_PIECES = \
+SQL_PIECES = $(wildcard \
 	src/schema.sql \
 	src/target/target.sql \
-	src/load/scenario.sql
+	src/store/store.sql \
+	src/sampler/sampler.sql \
+	src/collect/collect.sql \
+	src/load/histogram.sql \
+	src/load/scenario.sql \
+	src/load/dataset.sql \
+	src/load/scenario_integration.sql \
+	src/load/load.sql \
+	src/diagnose/diagnose.sql \
+	src/advise/advise.sql \
+	src/privileges.sql)
 
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 EXTRA_CLEAN = $(EXTENSION)--$(EXTVERSION).sql build

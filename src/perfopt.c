@@ -7,6 +7,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 
+#include "collect/collect.h"
 #include "guc.h"
 #include "sampler/sampler.h"
 #include "shmem.h"
@@ -17,6 +18,10 @@ PG_MODULE_MAGIC;
 static const PerfoptWorkerDef workers[] = {
 	{ "perfopt sampler", false, BgWorkerStart_ConsistentState, perfopt_sampler_interval_ms,
 	  perfopt_sampler_cycle },
+	{ "perfopt collector", true, BgWorkerStart_RecoveryFinished, perfopt_collect_interval_ms,
+	  perfopt_collector_cycle },
+	{ "perfopt prober", true, BgWorkerStart_RecoveryFinished, perfopt_collect_interval_ms,
+	  perfopt_prober_cycle },
 };
 
 PGDLLEXPORT void _PG_init(void);

@@ -9,6 +9,7 @@
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 
+#include "collect/status.h"
 #include "sampler/sampler.h"
 #include "shmem.h"
 #include "worker/worker.h"
@@ -22,6 +23,7 @@ typedef struct RoomArea
 static const RoomArea areas[] = {
 	{ perfopt_worker_shmem_size, perfopt_worker_shmem_setup },
 	{ perfopt_sampler_shmem_size, perfopt_sampler_shmem_setup },
+	{ perfopt_collect_shmem_size, perfopt_collect_shmem_setup },
 };
 
 static shmem_request_hook_type prev_shmem_request_hook = NULL;

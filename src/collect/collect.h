@@ -22,7 +22,7 @@ typedef struct PerfoptSource
 	int interval_ms; /* at least this long between two runs; 0 is each cycle */
 	void (*collect)(PerfoptBatch *batch);
 	const PerfoptMetric *metrics; /* all that it may deliver */
-	int nmetrics;
+	const int *nmetrics;
 } PerfoptSource;
 
 /* Workers' cycles. */
@@ -38,10 +38,11 @@ extern const char *perfopt_collect_run(const char *writer, const PerfoptSource *
 
 /*
  * Notes how a source fared with one of its targets ("" where it has none).  For sources with several
- * targets, which must not fail as a whole because one of them does.  error is NULL for success.
+ * targets, which must not fail as a whole because one of them does.  error is NULL for success; times
+ * are of this run, cpu_ms is negative where it is not known.
  */
 extern void perfopt_collect_note(const char *source, const char *target, const char *error,
-								 double wall_ms);
+								 double cpu_ms, double wall_ms);
 
 /* A transaction with snapshot and SPI for a source; an ERROR inside is cleaned up by the caller. */
 extern void perfopt_collect_begin_sql(void);

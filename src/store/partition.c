@@ -67,7 +67,7 @@ relation_exists(const char *name)
 
 	SPI_execute_with_args("SELECT FROM pg_catalog.pg_class WHERE relname = $1 AND"
 						  " relnamespace = 'perfopt'::pg_catalog.regnamespace",
-						  1, types, values, NULL, true, 0);
+						  1, types, values, NULL, false, 0);
 	return SPI_processed > 0;
 }
 
@@ -126,6 +126,9 @@ perfopt_store_maintain(void)
 	List *tables;
 
 	SPI_connect();
+
+	/* One at a time: the second finds what the first has made. */
+	run("LOCK TABLE perfopt.sample_hot IN SHARE UPDATE EXCLUSIVE MODE");
 	tables = partitioned_tables();
 	foreach (lc, tables)
 	{

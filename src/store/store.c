@@ -54,6 +54,7 @@ typedef struct Entry
 
 struct PerfoptBatch
 {
+	MemoryContext context;
 	const char *name;
 	Entry *entries;
 	int nentries;
@@ -69,6 +70,7 @@ perfopt_batch_create(const char *name)
 {
 	PerfoptBatch *batch = palloc0(sizeof(PerfoptBatch));
 
+	batch->context = CurrentMemoryContext;
 	batch->name = name;
 	batch->capacity = 256;
 	batch->entries = palloc(batch->capacity * sizeof(Entry));
@@ -104,11 +106,13 @@ void
 perfopt_batch_add(PerfoptBatch *batch, const PerfoptMetric *metric, const PerfoptLabel *labels,
 				  int nlabels, double value)
 {
+	MemoryContext oldcontext;
 	Entry *entry;
 
 	if (!isfinite(value))
 		return;
 
+	oldcontext = MemoryContextSwitchTo(batch->context);
 	if (batch->nentries == batch->capacity)
 	{
 		batch->capacity *= 2;
@@ -122,6 +126,7 @@ perfopt_batch_add(PerfoptBatch *batch, const PerfoptMetric *metric, const Perfop
 	entry->series_id = 0;
 	if (strlen(entry->key) < MAX_KEY)
 		batch->nentries++;
+	MemoryContextSwitchTo(oldcontext);
 }
 
 static void
@@ -269,9 +274,8 @@ perfopt_store_append(PerfoptBatch *batch, TimestampTz ts)
 	row[2] = Float8GetDatum((ts - writer.last_ts) / 1e6);
 	if (writer.last_ts == 0)
 		nulls[2] = 'n';
-	row[3] = PointerGetDatum(construct_array(ids, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
-	row[4] = PointerGetDatum(
-		construct_array(values, n, FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	row[3] = PointerGetDatum(construct_array_builtin(ids, n, INT4OID));
+	row[4] = PointerGetDatum(construct_array_builtin(values, n, FLOAT8OID));
 
 	if (plan == NULL)
 	{

@@ -459,6 +459,28 @@ perfopt_worker_run_once(int index)
 				 errmsg("%s could not complete its cycle: %s", worker_defs[index].name, problem)));
 }
 
+int
+perfopt_worker_count(void)
+{
+	return worker_ndefs;
+}
+
+const char *
+perfopt_worker_name(int index)
+{
+	return worker_defs[index].name;
+}
+
+int
+perfopt_worker_index(const char *name)
+{
+	for (int i = 0; i < worker_ndefs; i++)
+		if (strcmp(worker_defs[i].name, name) == 0)
+			return i;
+	elog(ERROR, "there is no worker \"%s\"", name);
+	return -1;
+}
+
 void
 perfopt_worker_get_stats(int index, PerfoptWorkerStats *stats)
 {

@@ -57,6 +57,9 @@ extern PGDLLEXPORT void perfopt_worker_main(Datum index);
  */
 extern void perfopt_worker_run_once(int index);
 
+extern int perfopt_worker_count(void);
+extern const char *perfopt_worker_name(int index);
+extern int perfopt_worker_index(const char *name);
 extern void perfopt_worker_get_stats(int index, PerfoptWorkerStats *stats);
 
 /*

@@ -1,0 +1,330 @@
+/*
+ * collect.c
+ *	  The collecting cycle, and what sources share.
+ */
+#include "postgres.h"
+
+#include <time.h>
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "collect/collect.h"
+#include "collect/status.h"
+#include "guc.h"
+#include "sampler/sampler.h"
+#include "worker/worker.h"
+
+#define MAINTAIN_INTERVAL_MS (60 * 60 * 1000)
+#define MAINTAIN_RETRY_MS (60 * 1000)
+#define MAX_SOURCES 32
+#define MAX_LABELS 8
+
+static const PerfoptSource collector_sources[] = {
+	{ "self", "application", 0, perfopt_collect_self, perfopt_self_metrics, &perfopt_self_nmetrics },
+	{ "sessions", "application", 0, perfopt_collect_sessions, perfopt_sessions_metrics,
+	  &perfopt_sessions_nmetrics },
+	{ "activity", "database", 0, perfopt_collect_activity, perfopt_activity_metrics,
+	  &perfopt_activity_nmetrics },
+	{ "pgstat", "database", 0, perfopt_collect_pgstat, perfopt_pgstat_metrics,
+	  &perfopt_pgstat_nmetrics },
+};
+
+/* The context to return to after a source's own transaction. */
+static MemoryContext cycle_context = NULL;
+
+long
+perfopt_collect_interval_ms(void)
+{
+	return perfopt_collect_interval_s * 1000L;
+}
+
+static const char *
+extension_problem(PerfoptExtensionState state)
+{
+	switch (state)
+	{
+		case PERFOPT_EXTENSION_READY:
+			return NULL;
+		case PERFOPT_EXTENSION_MISSING:
+			return "the extension is not (yet) installed and committed in perfopt.database";
+		case PERFOPT_EXTENSION_BUSY:
+			return "the extension is being dropped or altered";
+	}
+	return NULL;
+}
+
+static void
+begin_transaction(void)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+static void
+commit_transaction(void)
+{
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(cycle_context);
+}
+
+void
+perfopt_collect_begin_sql(void)
+{
+	const char *problem;
+
+	begin_transaction();
+	problem = extension_problem(perfopt_extension_hold());
+	if (problem != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("%s", problem)));
+	SPI_connect();
+}
+
+void
+perfopt_collect_end_sql(void)
+{
+	SPI_finish();
+	commit_transaction();
+}
+
+/* Numbers come in several types; numeric is what sums and ages become. */
+static double
+datum_to_double(Datum value, Oid type)
+{
+	switch (type)
+	{
+		case FLOAT8OID:
+			return DatumGetFloat8(value);
+		case INT8OID:
+			return (double) DatumGetInt64(value);
+		case INT4OID:
+			return (double) DatumGetInt32(value);
+		case NUMERICOID:
+			return DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, value));
+		default:
+			elog(ERROR, "metric column has type %u, which is not a number", type);
+	}
+	pg_unreachable();
+}
+
+static const PerfoptMetric *
+find_metric(const char *name, const PerfoptMetric *metrics, int nmetrics)
+{
+	for (int i = 0; i < nmetrics; i++)
+		if (strcmp(metrics[i].name, name) == 0)
+			return &metrics[i];
+	elog(ERROR, "source query has a column \"%s\" that is not one of its metrics", name);
+	return NULL;
+}
+
+static void
+add_row(PerfoptBatch *batch, HeapTuple tuple, TupleDesc desc, const PerfoptMetric *metrics,
+		int nmetrics)
+{
+	PerfoptLabel labels[MAX_LABELS];
+	int nlabels = 0;
+
+	for (int i = 0; i < desc->natts && nlabels < MAX_LABELS; i++)
+	{
+		const char *name = NameStr(TupleDescAttr(desc, i)->attname);
+		char *value;
+
+		if (strncmp(name, "label:", 6) != 0)
+			continue;
+		value = SPI_getvalue(tuple, desc, i + 1);
+		labels[nlabels].name = name + 6;
+		labels[nlabels++].value = value ? value : "";
+	}
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		bool isnull;
+		Datum value;
+
+		if (strncmp(NameStr(att->attname), "label:", 6) == 0)
+			continue;
+		value = SPI_getbinval(tuple, desc, i + 1, &isnull);
+		if (!isnull)
+			perfopt_batch_add(batch, find_metric(NameStr(att->attname), metrics, nmetrics), labels,
+							  nlabels, datum_to_double(value, att->atttypid));
+	}
+}
+
+void
+perfopt_collect_query(PerfoptBatch *batch, const char *sql, const PerfoptMetric *metrics,
+					  int nmetrics)
+{
+	int result = SPI_execute(sql, true, 0);
+
+	if (result != SPI_OK_SELECT)
+		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
+	for (uint64 i = 0; i < SPI_processed; i++)
+		add_row(batch, SPI_tuptable->vals[i], SPI_tuptable->tupdesc, metrics, nmetrics);
+	SPI_freetuptable(SPI_tuptable);
+}
+
+static double
+clock_ms(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return now.tv_sec * 1e3 + now.tv_nsec / 1e6;
+}
+
+static void
+run_source(const PerfoptSource *source, PerfoptBatch *batch)
+{
+	double wall_ms = clock_ms(CLOCK_MONOTONIC);
+	double cpu_ms = clock_ms(CLOCK_PROCESS_CPUTIME_ID);
+	char *volatile error = NULL;
+
+	PG_TRY();
+	{
+		source->collect(batch);
+	}
+	PG_CATCH();
+	{
+		ErrorData *edata;
+
+		MemoryContextSwitchTo(cycle_context);
+		edata = CopyErrorData();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		MemoryContextSwitchTo(cycle_context);
+		error = edata->message;
+	}
+	PG_END_TRY();
+	perfopt_collect_note(source->name, "", error, clock_ms(CLOCK_PROCESS_CPUTIME_ID) - cpu_ms,
+						 clock_ms(CLOCK_MONOTONIC) - wall_ms);
+}
+
+/* At the worker's first cycle with this extension: the catalogue of all that may be collected. */
+static void
+describe_sources(const PerfoptSource *sources, int nsources)
+{
+	static Oid described = InvalidOid;
+	Oid extension = get_extension_oid("perfopt", false);
+
+	if (described == extension)
+		return;
+	for (int i = 0; i < nsources; i++)
+		perfopt_store_describe(sources[i].metrics, *sources[i].nmetrics);
+	described = extension;
+}
+
+/* Holds the extension for the open transaction; returns why it could not. */
+static const char *
+hold_extension(const char *writer)
+{
+	static bool said = false;
+	PerfoptExtensionState state = perfopt_extension_hold();
+
+	if (state == PERFOPT_EXTENSION_MISSING && !said)
+		ereport(LOG,
+				(errmsg("perfopt %s waits for extension perfopt in database \"%s\"", writer,
+						perfopt_database),
+				 errhint("Run CREATE EXTENSION perfopt there, or set perfopt.database.")));
+	said = state == PERFOPT_EXTENSION_MISSING;
+	return extension_problem(state);
+}
+
+const char *
+perfopt_collect_run(const char *writer, const PerfoptSource *sources, int nsources)
+{
+	static TimestampTz last_run[MAX_SOURCES];
+	PerfoptBatch *batch;
+	const char *problem;
+	TimestampTz now;
+
+	Assert(nsources <= MAX_SOURCES);
+
+	begin_transaction();
+	problem = hold_extension(writer);
+	if (problem == NULL)
+		describe_sources(sources, nsources);
+	commit_transaction();
+	if (problem != NULL)
+		return problem;
+
+	batch = perfopt_batch_create(writer);
+	now = GetCurrentTimestamp();
+	for (int i = 0; i < nsources; i++)
+	{
+		if (sources[i].interval_ms > 0 &&
+			!TimestampDifferenceExceeds(last_run[i], now, sources[i].interval_ms))
+			continue;
+		last_run[i] = now;
+		run_source(&sources[i], batch);
+		CHECK_FOR_INTERRUPTS();
+	}
+
+	begin_transaction();
+	problem = hold_extension(writer);
+	if (problem == NULL)
+		perfopt_store_append(batch, now);
+	commit_transaction();
+	if (problem == NULL)
+		perfopt_store_committed(batch);
+	return problem;
+}
+
+/* A failure (somebody reads the oldest day just now) is tried again after a while. */
+static void
+maintain(void)
+{
+	static TimestampTz next = 0;
+	static Oid maintained = InvalidOid;
+	TimestampTz now = GetCurrentTimestamp();
+	Oid extension;
+
+	begin_transaction();
+	extension = get_extension_oid("perfopt", true);
+	if ((maintained != extension || now >= next) &&
+		perfopt_extension_hold() == PERFOPT_EXTENSION_READY)
+	{
+		next = TimestampTzPlusMilliseconds(now, MAINTAIN_RETRY_MS);
+		maintained = extension;
+		perfopt_store_maintain();
+		next = TimestampTzPlusMilliseconds(now, MAINTAIN_INTERVAL_MS);
+	}
+	commit_transaction();
+}
+
+const char *
+perfopt_collector_cycle(void)
+{
+	const char *problem;
+
+	cycle_context = CurrentMemoryContext;
+	maintain();
+	problem = perfopt_collect_run("collector", collector_sources, lengthof(collector_sources));
+	if (problem != NULL)
+	{
+		/* Nobody will ask for what was sampled while there is nowhere to keep it. */
+		PerfoptSessionCounts discarded;
+
+		perfopt_sampler_drain(&discarded);
+	}
+	return problem;
+}
+
+const char *
+perfopt_prober_cycle(void)
+{
+	cycle_context = CurrentMemoryContext;
+	maintain();
+	return perfopt_collect_run("prober", NULL, 0);
+}

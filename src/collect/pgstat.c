@@ -1,0 +1,93 @@
+/*
+ * pgstat.c
+ *	  The server's cumulative statistics: databases, checkpoints, background writer, WAL.
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "collect/collect.h"
+
+#define DB "database"
+
+const PerfoptMetric perfopt_pgstat_metrics[] = {
+	{ "pg_xact_commit_total", DB, PERFOPT_COUNTER, "transactions", "Transactions committed" },
+	{ "pg_xact_rollback_total", DB, PERFOPT_COUNTER, "transactions", "Transactions rolled back" },
+	{ "pg_blocks_hit_total", DB, PERFOPT_COUNTER, "blocks", "Blocks found in shared buffers" },
+	{ "pg_blocks_read_total", DB, PERFOPT_COUNTER, "blocks", "Blocks read into shared buffers" },
+	{ "pg_block_read_seconds_total", DB, PERFOPT_COUNTER, "seconds",
+	  "Time spent reading blocks (track_io_timing)" },
+	{ "pg_block_write_seconds_total", DB, PERFOPT_COUNTER, "seconds",
+	  "Time spent writing blocks by backends (track_io_timing)" },
+	{ "pg_tuples_returned_total", DB, PERFOPT_COUNTER, "rows", "Rows read by scans" },
+	{ "pg_tuples_fetched_total", DB, PERFOPT_COUNTER, "rows", "Rows fetched by index scans" },
+	{ "pg_tuples_inserted_total", DB, PERFOPT_COUNTER, "rows", "Rows inserted" },
+	{ "pg_tuples_updated_total", DB, PERFOPT_COUNTER, "rows", "Rows updated" },
+	{ "pg_tuples_deleted_total", DB, PERFOPT_COUNTER, "rows", "Rows deleted" },
+	{ "pg_conflicts_total", DB, PERFOPT_COUNTER, "queries", "Queries cancelled by recovery" },
+	{ "pg_temp_files_total", DB, PERFOPT_COUNTER, "files", "Temporary files made by queries" },
+	{ "pg_temp_bytes_total", DB, PERFOPT_COUNTER, "bytes", "Bytes written to temporary files" },
+	{ "pg_deadlocks_total", DB, PERFOPT_COUNTER, "deadlocks", "Deadlocks found" },
+	{ "pg_checksum_failures_total", DB, PERFOPT_COUNTER, "pages", "Pages with a wrong checksum" },
+	{ "pg_sessions_total", "application", PERFOPT_COUNTER, "sessions", "Sessions opened" },
+	{ "pg_sessions_abandoned_total", "application", PERFOPT_COUNTER, "sessions",
+	  "Sessions ended because the client went away" },
+	{ "pg_sessions_fatal_total", "application", PERFOPT_COUNTER, "sessions",
+	  "Sessions ended by a fatal error" },
+	{ "pg_checkpoints_timed_total", DB, PERFOPT_COUNTER, "checkpoints",
+	  "Checkpoints begun by checkpoint_timeout" },
+	{ "pg_checkpoints_requested_total", DB, PERFOPT_COUNTER, "checkpoints",
+	  "Checkpoints begun on request, mostly because max_wal_size was reached" },
+	{ "pg_checkpoint_write_seconds_total", DB, PERFOPT_COUNTER, "seconds",
+	  "Time that checkpoints spent writing" },
+	{ "pg_checkpoint_sync_seconds_total", DB, PERFOPT_COUNTER, "seconds",
+	  "Time that checkpoints spent syncing" },
+	{ "pg_checkpoint_buffers_total", DB, PERFOPT_COUNTER, "blocks", "Blocks written by checkpoints" },
+	{ "pg_bgwriter_maxwritten_total", DB, PERFOPT_COUNTER, "rounds",
+	  "Rounds that the background writer cut short at bgwriter_lru_maxpages" },
+	{ "pg_buffers_backend_total", DB, PERFOPT_COUNTER, "blocks",
+	  "Blocks that sessions had to write themselves (before 17)" },
+	{ "pg_buffers_backend_fsync_total", DB, PERFOPT_COUNTER, "calls",
+	  "Times that sessions had to sync files themselves (before 17)" },
+	{ "pg_wal_bytes_total", DB, PERFOPT_COUNTER, "bytes", "WAL written" },
+	{ "pg_wal_fpi_total", DB, PERFOPT_COUNTER, "images", "Full-page images in WAL" },
+	{ "pg_wal_buffers_full_total", DB, PERFOPT_COUNTER, "writes",
+	  "WAL writes because wal_buffers was full" },
+	{ "pg_wal_write_seconds_total", DB, PERFOPT_COUNTER, "seconds",
+	  "Time spent writing WAL (track_wal_io_timing; before 18)" },
+	{ "pg_wal_sync_seconds_total", DB, PERFOPT_COUNTER, "seconds",
+	  "Time spent syncing WAL (track_wal_io_timing; before 18)" },
+};
+const int perfopt_pgstat_nmetrics = lengthof(perfopt_pgstat_metrics);
+
+/*
+ * Databases without a single transaction so far are left out (template0 among them): a series that
+ * is always zero tells nothing.
+ */
+static const char *const queries[] = {
+	"SELECT datname AS \"label:database\","
+	" xact_commit AS pg_xact_commit_total, xact_rollback AS pg_xact_rollback_total,"
+	" blks_hit AS pg_blocks_hit_total, blks_read AS pg_blocks_read_total,"
+	" CASE WHEN t.\"on\" THEN blk_read_time / 1000 END AS pg_block_read_seconds_total,"
+	" CASE WHEN t.\"on\" THEN blk_write_time / 1000 END AS pg_block_write_seconds_total,"
+	" tup_returned AS pg_tuples_returned_total, tup_fetched AS pg_tuples_fetched_total,"
+	" tup_inserted AS pg_tuples_inserted_total, tup_updated AS pg_tuples_updated_total,"
+	" tup_deleted AS pg_tuples_deleted_total, conflicts AS pg_conflicts_total,"
+	" temp_files AS pg_temp_files_total, temp_bytes AS pg_temp_bytes_total,"
+	" deadlocks AS pg_deadlocks_total, checksum_failures AS pg_checksum_failures_total,"
+	" sessions AS pg_sessions_total, sessions_abandoned AS pg_sessions_abandoned_total,"
+	" sessions_fatal AS pg_sessions_fatal_total"
+	" FROM pg_catalog.pg_stat_database,"
+	" (SELECT pg_catalog.current_setting('track_io_timing')::pg_catalog.bool) AS t (\"on\")"
+	" WHERE datname IS NOT NULL AND xact_commit + xact_rollback > 0",
+	PERFOPT_SQL_CHECKPOINTS,
+	PERFOPT_SQL_WAL,
+};
+
+void
+perfopt_collect_pgstat(PerfoptBatch *batch)
+{
+	perfopt_collect_begin_sql();
+	for (int i = 0; i < lengthof(queries); i++)
+		perfopt_collect_query(batch, queries[i], perfopt_pgstat_metrics, perfopt_pgstat_nmetrics);
+	perfopt_collect_end_sql();
+}
