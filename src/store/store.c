@@ -275,7 +275,8 @@ perfopt_store_append(PerfoptBatch *batch, TimestampTz ts)
 	if (writer.last_ts == 0)
 		nulls[2] = 'n';
 	row[3] = PointerGetDatum(construct_array_builtin(ids, n, INT4OID));
-	row[4] = PointerGetDatum(construct_array_builtin(values, n, FLOAT8OID));
+	row[4] = PointerGetDatum(
+		construct_array(values, n, FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 
 	if (plan == NULL)
 	{
