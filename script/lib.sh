@@ -172,7 +172,8 @@ server_takes_stage()
 }
 
 # cluster_start NAME [LINE...]: a new cluster with these lines added to its configuration, running
-# when this returns. The lines come last, so they override the defaults below.
+# when this returns. The lines come last, so they override the defaults below. It listens on a free
+# port, or on CLUSTER_PORT[NAME] if the caller has set that.
 cluster_start()
 {
 	local name=$1 dir password
@@ -286,7 +287,8 @@ cluster_wait_for()
 	wait_until "$seconds" answers_true
 }
 
-# redis_start NAME [redis-server's arguments...]: a private Redis that keeps nothing on disk.
+# redis_start NAME [redis-server's arguments...]: a private Redis that keeps nothing on disk, on a
+# free port or on REDIS_PORT[NAME] if the caller has set that.
 redis_start()
 {
 	local name=$1 dir try
@@ -295,7 +297,7 @@ redis_start()
 	dir=$(private_dir "perfopt-$name")
 	REDIS_DIR[$name]=$dir
 	for try in 1 2 3 4 5; do
-		REDIS_PORT[$name]=$(free_port)
+		[ "$try" = 1 ] && [ -n "${REDIS_PORT[$name]:-}" ] || REDIS_PORT[$name]=$(free_port)
 		as_server_user redis-server --port "${REDIS_PORT[$name]}" --bind 127.0.0.1 --dir "$dir" --daemonize yes \
 			--pidfile "$dir/redis.pid" --logfile "$dir/redis.log" --save '' --appendonly no "$@" >/dev/null 2>&1 || true
 		if wait_until 5 redis_answers "$name"; then
