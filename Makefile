@@ -44,12 +44,15 @@ srcdir = .
 # what PGXS wants; `check` would also clash with PGXS's own, which only says that it has none.
 SCRIPT_GOALS = demo check check-bare check-versions lint format asan coverage bench
 ifneq ($(MAKECMDGOALS),)
-ifeq ($(filter-out $(SCRIPT_GOALS),$(MAKECMDGOALS)),)
+ifeq ($(filter-out $(SCRIPT_GOALS) unit,$(MAKECMDGOALS)),)
 only_scripts = yes
 endif
 endif
 
-.PHONY: $(SCRIPT_GOALS)
+.PHONY: $(SCRIPT_GOALS) unit
+unit:
+	@$(MAKE) --no-print-directory -C test/unit
+
 ifeq ($(only_scripts),yes)
 $(SCRIPT_GOALS):
 	@script/$@

@@ -64,8 +64,9 @@ extern bool perfopt_histogram_record(PerfoptHistogram *h, double v);
 /*
  * Adds `from` to `into`.  With equal layouts the result is that of recording all values into one.
  * Otherwise the coarser precision wins (`into` is coarsened in place) and `into` keeps its range.
+ * Returns false, with `into` unchanged, if that would exceed PERFOPT_HISTOGRAM_MAX_COUNT values.
  */
-extern void perfopt_histogram_merge(PerfoptHistogram *into, const PerfoptHistogram *from);
+extern bool perfopt_histogram_merge(PerfoptHistogram *into, const PerfoptHistogram *from);
 
 /* q is clamped to 0..1.  The answer lies within [min, max]; NaN when empty or when q is NaN. */
 extern double perfopt_histogram_quantile(const PerfoptHistogram *h, double q);
@@ -79,7 +80,8 @@ extern double perfopt_histogram_mean(const PerfoptHistogram *h);
  *
  *	  version (1)  bits  varint zeros  varint nbuckets
  *	  when not empty: sum min max, each 8 bytes little-endian
- *	  nbuckets times: varint key gap, varint count	(the first gap is the key itself)
+ *	  nbuckets times: varint gap, varint count, where gap is the key's distance from the one before
+ *	  (for the first, the key itself)
  *
  * A key is the double's bits shifted right by 52 - bits: exponent and leading mantissa bits.
  */
