@@ -49,6 +49,7 @@ only_scripts = yes
 endif
 endif
 
+.DEFAULT_GOAL := all
 .PHONY: $(SCRIPT_GOALS) unit
 unit:
 	@$(MAKE) --no-print-directory -C test/unit
