@@ -19,6 +19,7 @@ SQL_PIECES = $(wildcard \
 	src/collect/collect.sql \
 	src/load/histogram.sql \
 	src/load/scenario.sql \
+	src/sampler/active_sessions.sql \
 	src/load/dataset.sql \
 	src/load/scenario_integration.sql \
 	src/load/load.sql \

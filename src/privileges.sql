@@ -1,2 +1,108 @@
--- The first days' partitions, once every partitioned table is there.
+-- Who may do what. Nothing is granted to PUBLIC; each object belongs to the lowest level that may use
+-- it, and a level has what those below it have: viewer, tester, operator, admin.
+
+CREATE TABLE perfopt.access_rule (
+  level text NOT NULL CHECK (level IN ('viewer', 'tester', 'operator', 'admin')),
+  kind text NOT NULL CHECK (kind IN ('table', 'function', 'type', 'server')),
+  privileges text NOT NULL,
+  object text NOT NULL,
+  PRIMARY KEY (kind, object, level)
+);
+COMMENT ON TABLE perfopt.access_rule IS
+  'What each level of grant_access() is given, beside what the levels below it have. Example: SELECT kind, object, privileges FROM perfopt.access_rule WHERE level = ''tester'';';
+
+INSERT INTO perfopt.access_rule (level, kind, privileges, object) VALUES
+  ('viewer', 'table', 'SELECT', 'perfopt.metric'),
+  ('viewer', 'table', 'SELECT', 'perfopt.series'),
+  ('viewer', 'table', 'SELECT', 'perfopt.sample_hot'),
+  ('viewer', 'table', 'SELECT', 'perfopt.sample'),
+  ('viewer', 'table', 'SELECT', 'perfopt.active_session_hot'),
+  ('viewer', 'table', 'SELECT', 'perfopt.active_sessions'),
+  ('viewer', 'table', 'SELECT', 'perfopt.blocking'),
+  ('viewer', 'table', 'SELECT', 'perfopt.source_status'),
+  ('viewer', 'table', 'SELECT', 'perfopt.access_rule'),
+  ('viewer', 'table', 'SELECT', 'perfopt.scenario'),
+  ('viewer', 'table', 'SELECT', 'perfopt.operation'),
+  ('viewer', 'function', 'EXECUTE', 'perfopt.checked_metric(text)'),
+  ('viewer', 'function', 'EXECUTE', 'perfopt.checked_dimension(text)'),
+  ('viewer', 'function', 'EXECUTE', 'perfopt.checked_positive(text, interval)'),
+  ('viewer', 'function', 'EXECUTE', 'perfopt.current_metrics(text)'),
+  ('viewer', 'function', 'EXECUTE', 'perfopt.metric_history(text, interval, interval, jsonb)'),
+  ('viewer', 'function', 'EXECUTE', 'perfopt.share_interval(float8[], float8[], float8)'),
+  ('viewer', 'function', 'EXECUTE', 'perfopt.db_time(interval, text)'),
+  ('viewer', 'function', 'EXECUTE', 'perfopt.read_source_status()'),
+  ('tester', 'table', 'INSERT, UPDATE, DELETE', 'perfopt.scenario'),
+  ('tester', 'table', 'INSERT, UPDATE, DELETE', 'perfopt.operation'),
+  ('tester', 'server', 'USAGE', 'perfopt_local'),
+  ('operator', 'function', 'EXECUTE', 'perfopt.collect_now()'),
+  ('operator', 'function', 'EXECUTE', 'perfopt.maintain_now()'),
+  ('admin', 'function', 'EXECUTE', 'perfopt.grant_access(regrole, text)'),
+  ('admin', 'function', 'EXECUTE', 'perfopt.revoke_access(regrole, text)');
+
+CREATE FUNCTION perfopt.checked_level(level text) RETURNS int
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  rank int := array_position(ARRAY['viewer', 'tester', 'operator', 'admin'], level);
+BEGIN
+  IF rank IS NULL THEN
+    RAISE EXCEPTION 'access level "%" does not exist', level
+      USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Levels are viewer, tester, operator and admin, each including the one before.';
+  END IF;
+  RETURN rank;
+END $$;
+COMMENT ON FUNCTION perfopt.checked_level(text) IS
+  'The rank of an access level, 1 viewer to 4 admin, or an error with a hint. Example: SELECT perfopt.checked_level(''tester'');';
+
+-- One rule as GRANT or REVOKE. The words of a rule come from this script, the role is quoted.
+CREATE FUNCTION perfopt.access_command(verb text, rule perfopt.access_rule, role regrole) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT format('%s %s ON %s %s %s %s', verb, rule.privileges,
+                CASE rule.kind WHEN 'server' THEN 'FOREIGN SERVER' ELSE upper(rule.kind) END,
+                rule.object, CASE verb WHEN 'GRANT' THEN 'TO' ELSE 'FROM' END, role)
+$$;
+COMMENT ON FUNCTION perfopt.access_command(text, perfopt.access_rule, regrole) IS
+  'The GRANT or REVOKE command of one access rule. Example: SELECT perfopt.access_command(''GRANT'', r, ''pg_monitor'') FROM perfopt.access_rule r;';
+
+CREATE FUNCTION perfopt.grant_access(role regrole, level text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  asked int := perfopt.checked_level(level);
+  rule perfopt.access_rule;
+BEGIN
+  EXECUTE format('GRANT USAGE ON SCHEMA perfopt TO %s', role);
+  FOR rule IN SELECT r.* FROM perfopt.access_rule r WHERE perfopt.checked_level(r.level) <= asked LOOP
+    EXECUTE perfopt.access_command('GRANT', rule, role);
+  END LOOP;
+END $$;
+COMMENT ON FUNCTION perfopt.grant_access(regrole, text) IS
+  'Gives a role the rights of a level: viewer reads, tester also runs load tests and manages data sets, operator also collects at once and works on recommendations, admin also grants access. Example: SELECT perfopt.grant_access(''dev_team'', ''tester'');';
+
+CREATE FUNCTION perfopt.revoke_access(role regrole, level text DEFAULT 'viewer') RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  asked int := perfopt.checked_level(level);
+  rule perfopt.access_rule;
+BEGIN
+  FOR rule IN SELECT r.* FROM perfopt.access_rule r WHERE perfopt.checked_level(r.level) >= asked LOOP
+    EXECUTE perfopt.access_command('REVOKE', rule, role);
+  END LOOP;
+  IF asked = 1 THEN
+    EXECUTE format('REVOKE USAGE ON SCHEMA perfopt FROM %s', role);
+  END IF;
+END $$;
+COMMENT ON FUNCTION perfopt.revoke_access(regrole, text) IS
+  'Takes the rights of a level and of those above it from a role; viewer, the default, takes all. Example: SELECT perfopt.revoke_access(''dev_team'', ''tester'') leaves it a viewer.';
+
+REVOKE ALL ON ALL TABLES IN SCHEMA perfopt FROM PUBLIC;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA perfopt FROM PUBLIC;
+
+-- pg_monitor reads, as it does the server's own statistics.
+SELECT perfopt.grant_access('pg_monitor', 'viewer');
+
+-- The first days' partitions, now that every partitioned table is there.
 SELECT perfopt.maintain_now();

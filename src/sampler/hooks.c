@@ -23,6 +23,9 @@ static ProcessUtility_hook_type prev_process_utility = NULL;
 /* Depth of executor and utility calls; only statements at depth 0 are the client's own. */
 static int nesting = 0;
 
+/* The statement that was analyzed last and not yet executed, 0 if none. */
+static uint64 parsed_query_id = 0;
+
 static inline SamplerProc *
 my_proc(void)
 {
@@ -30,15 +33,28 @@ my_proc(void)
 }
 
 static inline void
-begin_statement(uint64 query_id)
+set_query_id(uint64 query_id)
 {
 	SamplerProc *me = my_proc();
 
-	if (nesting > 0 || me == NULL)
+	if (me == NULL)
 		return;
 	me->pid = MyProcPid;
 	me->query_id = query_id;
 	me->ignored = false;
+}
+
+/*
+ * pg_stat_statements takes the id away from a utility statement before hooks that were installed
+ * earlier see it; what was parsed just before is that statement then.
+ */
+static inline void
+begin_statement(uint64 query_id)
+{
+	if (nesting > 0)
+		return;
+	set_query_id(query_id != 0 ? query_id : parsed_query_id);
+	parsed_query_id = 0;
 }
 
 static inline void
@@ -56,7 +72,10 @@ post_parse_analyze(ParseState *pstate, Query *query, JumbleState *jstate)
 {
 	if (prev_post_parse_analyze)
 		prev_post_parse_analyze(pstate, query, jstate);
-	begin_statement((uint64) query->queryId);
+	if (nesting > 0)
+		return;
+	parsed_query_id = (uint64) query->queryId;
+	set_query_id(parsed_query_id);
 }
 
 static void
