@@ -25,6 +25,7 @@
 PERFOPT_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export PERFOPT_ROOT
 
+# shellcheck disable=SC2034 # some are for the callers alone
 declare -gA CLUSTER_DIR=() CLUSTER_DATA=() CLUSTER_SOCKET=() CLUSTER_PORT=() CLUSTER_LOG=() CLUSTER_PASSWORD=()
 declare -gA REDIS_DIR=() REDIS_PORT=()
 
@@ -185,6 +186,7 @@ cluster_start()
 	CLUSTER_SOCKET[$name]=$dir/socket
 	CLUSTER_LOG[$name]=$dir/postgresql.log
 	password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+	# shellcheck disable=SC2034
 	CLUSTER_PASSWORD[$name]=$password
 
 	# Peers on this machine can reach the loopback port, so that asks for a password; the socket is
