@@ -36,6 +36,7 @@ static const PerfoptSource collector_sources[] = {
 	  &perfopt_activity_nmetrics },
 	{ "pgstat", "database", 0, perfopt_collect_pgstat, perfopt_pgstat_metrics,
 	  &perfopt_pgstat_nmetrics },
+	{ "os", "system", 0, perfopt_collect_os, perfopt_os_metrics, &perfopt_os_nmetrics },
 };
 
 /* The context to return to after a source's own transaction. */
@@ -241,6 +242,28 @@ hold_extension(const char *writer)
 	return extension_problem(state);
 }
 
+/* A failure (somebody reads the oldest day just now) is tried again after a while. */
+static void
+maintain(void)
+{
+	static TimestampTz next = 0;
+	static Oid maintained = InvalidOid;
+	TimestampTz now = GetCurrentTimestamp();
+	Oid extension;
+
+	begin_transaction();
+	extension = get_extension_oid("perfopt", true);
+	if ((maintained != extension || now >= next) &&
+		perfopt_extension_hold() == PERFOPT_EXTENSION_READY)
+	{
+		next = TimestampTzPlusMilliseconds(now, MAINTAIN_RETRY_MS);
+		maintained = extension;
+		perfopt_store_maintain();
+		next = TimestampTzPlusMilliseconds(now, MAINTAIN_INTERVAL_MS);
+	}
+	commit_transaction();
+}
+
 const char *
 perfopt_collect_run(const char *writer, const PerfoptSource *sources, int nsources)
 {
@@ -250,6 +273,9 @@ perfopt_collect_run(const char *writer, const PerfoptSource *sources, int nsourc
 	TimestampTz now;
 
 	Assert(nsources <= MAX_SOURCES);
+
+	cycle_context = CurrentMemoryContext;
+	maintain();
 
 	begin_transaction();
 	problem = hold_extension(writer);
@@ -281,35 +307,11 @@ perfopt_collect_run(const char *writer, const PerfoptSource *sources, int nsourc
 	return problem;
 }
 
-/* A failure (somebody reads the oldest day just now) is tried again after a while. */
-static void
-maintain(void)
-{
-	static TimestampTz next = 0;
-	static Oid maintained = InvalidOid;
-	TimestampTz now = GetCurrentTimestamp();
-	Oid extension;
-
-	begin_transaction();
-	extension = get_extension_oid("perfopt", true);
-	if ((maintained != extension || now >= next) &&
-		perfopt_extension_hold() == PERFOPT_EXTENSION_READY)
-	{
-		next = TimestampTzPlusMilliseconds(now, MAINTAIN_RETRY_MS);
-		maintained = extension;
-		perfopt_store_maintain();
-		next = TimestampTzPlusMilliseconds(now, MAINTAIN_INTERVAL_MS);
-	}
-	commit_transaction();
-}
-
 const char *
 perfopt_collector_cycle(void)
 {
 	const char *problem;
 
-	cycle_context = CurrentMemoryContext;
-	maintain();
 	problem = perfopt_collect_run("collector", collector_sources, lengthof(collector_sources));
 	if (problem != NULL)
 	{
@@ -319,12 +321,4 @@ perfopt_collector_cycle(void)
 		perfopt_sampler_drain(&discarded);
 	}
 	return problem;
-}
-
-const char *
-perfopt_prober_cycle(void)
-{
-	cycle_context = CurrentMemoryContext;
-	maintain();
-	return perfopt_collect_run("prober", NULL, 0);
 }

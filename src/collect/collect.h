@@ -44,6 +44,9 @@ extern const char *perfopt_collect_run(const char *writer, const PerfoptSource *
 extern void perfopt_collect_note(const char *source, const char *target, const char *error,
 								 double cpu_ms, double wall_ms);
 
+/* Drops what was noted of a target that is no more. */
+extern void perfopt_collect_forget(const char *source, const char *target);
+
 /* A transaction with snapshot and SPI for a source; an ERROR inside is cleaned up by the caller. */
 extern void perfopt_collect_begin_sql(void);
 extern void perfopt_collect_end_sql(void);

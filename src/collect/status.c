@@ -119,6 +119,21 @@ perfopt_collect_note(const char *source, const char *target, const char *error, 
 							 clipped[0] ? " for target " : "", clipped)));
 }
 
+void
+perfopt_collect_forget(const char *source, const char *target)
+{
+	char clipped[NAME_BYTES];
+
+	copy_text(clipped, target, NAME_BYTES);
+	LWLockAcquire(perfopt_lwlock(PERFOPT_STATUS_LOCK), LW_EXCLUSIVE);
+	for (int i = 0; i < PERFOPT_MAX_STATUS; i++)
+	{
+		if (strcmp(statuses[i].source, source) == 0 && strcmp(statuses[i].target, clipped) == 0)
+			memset(&statuses[i], 0, sizeof(SourceStatus));
+	}
+	LWLockRelease(perfopt_lwlock(PERFOPT_STATUS_LOCK));
+}
+
 static Datum
 time_or_null(TimestampTz ts, bool *isnull)
 {

@@ -3,7 +3,7 @@
  *	  What perfopt talks to, as foreign servers of the foreign-data wrapper "perfopt".
  *
  * An address is a server's options, a secret is a user mapping's, permission is USAGE on the server.
- * A validator is not told a server's TYPE, so it knows option names and values only; an option that
+ * The validator is not told a server's TYPE, so it knows option names and values only; an option that
  * does not fit the TYPE, or a TYPE that nothing here uses, is reported when the target is used.
  *
  * Everything returned is palloc'd in the caller's memory context.  All functions need a transaction

@@ -253,6 +253,12 @@ cpu_time_us(void)
 		   usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
 }
 
+int
+perfopt_worker_deadline_ms(long interval_ms)
+{
+	return Max(MIN_DEADLINE_MS, (int) interval_ms);
+}
+
 /*
  * Runs one cycle and survives its errors.  Returns the reason why nothing was done, or NULL.
  */
@@ -274,8 +280,7 @@ run_cycle(const PerfoptWorkerDef *def, MemoryContext context)
 
 	PG_TRY();
 	{
-		enable_timeout_after(STATEMENT_TIMEOUT,
-							 Max(MIN_DEADLINE_MS, (int) def->interval_ms()));
+		enable_timeout_after(STATEMENT_TIMEOUT, perfopt_worker_deadline_ms(def->interval_ms()));
 		problem = def->cycle();
 		disable_timeout(STATEMENT_TIMEOUT, false);
 		last_sqlerrcode = 0;

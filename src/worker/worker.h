@@ -60,6 +60,9 @@ extern void perfopt_worker_run_once(int index);
 extern int perfopt_worker_count(void);
 extern const char *perfopt_worker_name(int index);
 extern int perfopt_worker_index(const char *name);
+/* A cycle of a worker with this interval is cancelled when it takes longer, in milliseconds. */
+extern int perfopt_worker_deadline_ms(long interval_ms);
+
 extern void perfopt_worker_get_stats(int index, PerfoptWorkerStats *stats);
 
 /*

@@ -1,0 +1,289 @@
+/*
+ * os.c
+ *	  The operating system as /proc and the file systems under the data directory and the WAL show it.
+ *
+ * One open and read a file and cycle, no fork.  A file that this kernel or container lacks makes its
+ * metrics absent; that is not an error, since it will not get better.
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "collect/collect.h"
+#include "collect/procfs.h"
+
+#define SYS "system"
+#define GAUGE(name, unit, help)              \
+	{                                        \
+		name, SYS, PERFOPT_GAUGE, unit, help \
+	}
+#define COUNTER(name, unit, help)              \
+	{                                          \
+		name, SYS, PERFOPT_COUNTER, unit, help \
+	}
+
+/* No file of /proc that is read here comes near this on any machine. */
+#define MAX_FILE_BYTES (16 * 1024 * 1024)
+#define FIRST_BUFFER_BYTES (32 * 1024)
+
+const PerfoptMetric perfopt_os_metrics[] = {
+	[PERFOPT_OS_CPU_SECONDS] =
+		COUNTER("node_cpu_seconds_total", "seconds", "Time of all processors in each mode"),
+	[PERFOPT_OS_CPU_COUNT] = GAUGE("node_cpu_count", "processors", "Processors that are online"),
+	[PERFOPT_OS_LOAD1] =
+		GAUGE("node_load1", "processes",
+			  "Processes running or in uninterruptible sleep, average of 1 minute"),
+	[PERFOPT_OS_LOAD5] =
+		GAUGE("node_load5", "processes",
+			  "Processes running or in uninterruptible sleep, average of 5 minutes"),
+	[PERFOPT_OS_LOAD15] =
+		GAUGE("node_load15", "processes",
+			  "Processes running or in uninterruptible sleep, average of 15 minutes"),
+	[PERFOPT_OS_PROCS_RUNNING] =
+		GAUGE("node_procs_running", "processes", "Processes running or ready to run"),
+	[PERFOPT_OS_PROCS_BLOCKED] =
+		GAUGE("node_procs_blocked", "processes", "Processes blocked by I/O"),
+	[PERFOPT_OS_CONTEXT_SWITCHES] =
+		COUNTER("node_context_switches_total", "switches", "Context switches"),
+	[PERFOPT_OS_PRESSURE_CPU] = COUNTER("node_pressure_cpu_waiting_seconds_total", "seconds",
+										"Time in which some task waited for a processor"),
+	[PERFOPT_OS_PRESSURE_IO] = COUNTER("node_pressure_io_waiting_seconds_total", "seconds",
+									   "Time in which some task waited for I/O"),
+	[PERFOPT_OS_PRESSURE_MEMORY] = COUNTER("node_pressure_memory_waiting_seconds_total", "seconds",
+										   "Time in which some task waited for memory"),
+	[PERFOPT_OS_MEMORY_TOTAL] = GAUGE("node_memory_total_bytes", "bytes", "Usable memory"),
+	[PERFOPT_OS_MEMORY_AVAILABLE] = GAUGE("node_memory_available_bytes", "bytes",
+										  "Memory that new work could have without swapping"),
+	[PERFOPT_OS_MEMORY_CACHED] =
+		GAUGE("node_memory_cached_bytes", "bytes", "Page cache, shared memory included"),
+	[PERFOPT_OS_MEMORY_DIRTY] =
+		GAUGE("node_memory_dirty_bytes", "bytes", "Page cache not yet written"),
+	[PERFOPT_OS_MEMORY_COMMITTED] =
+		GAUGE("node_memory_committed_bytes", "bytes", "Memory promised to processes, used or not"),
+	[PERFOPT_OS_PSWPIN] = COUNTER("node_vmstat_pswpin_total", "pages", "Pages swapped in"),
+	[PERFOPT_OS_PSWPOUT] = COUNTER("node_vmstat_pswpout_total", "pages", "Pages swapped out"),
+	[PERFOPT_OS_PGMAJFAULT] =
+		COUNTER("node_vmstat_pgmajfault_total", "faults", "Page faults that had to read from disk"),
+	[PERFOPT_OS_OOM_KILL] =
+		COUNTER("node_vmstat_oom_kill_total", "processes", "Processes killed for want of memory"),
+	[PERFOPT_OS_DISK_READS] =
+		COUNTER("node_disk_reads_total", "reads", "Reads that a disk completed"),
+	[PERFOPT_OS_DISK_WRITES] =
+		COUNTER("node_disk_writes_total", "writes", "Writes that a disk completed"),
+	[PERFOPT_OS_DISK_READ_BYTES] =
+		COUNTER("node_disk_read_bytes_total", "bytes", "Bytes read from a disk"),
+	[PERFOPT_OS_DISK_WRITTEN_BYTES] =
+		COUNTER("node_disk_written_bytes_total", "bytes", "Bytes written to a disk"),
+	[PERFOPT_OS_DISK_READ_TIME] = COUNTER("node_disk_read_time_seconds_total", "seconds",
+										  "Time that reads took, summed over them"),
+	[PERFOPT_OS_DISK_WRITE_TIME] = COUNTER("node_disk_write_time_seconds_total", "seconds",
+										   "Time that writes took, summed over them"),
+	[PERFOPT_OS_DISK_IO_TIME] = COUNTER("node_disk_io_time_seconds_total", "seconds",
+										"Time in which a disk had any I/O under way"),
+	[PERFOPT_OS_DISK_IO_WEIGHTED_TIME] =
+		COUNTER("node_disk_io_weighted_time_seconds_total", "seconds",
+				"Time in which a disk had I/O under way, times how much of it"),
+	[PERFOPT_OS_FILESYSTEM_AVAIL] =
+		GAUGE("node_filesystem_avail_bytes", "bytes", "Free space that the server may use"),
+	[PERFOPT_OS_FILESYSTEM_SIZE] =
+		GAUGE("node_filesystem_size_bytes", "bytes", "Size of the file system"),
+	[PERFOPT_OS_FILESYSTEM_FILES_FREE] =
+		GAUGE("node_filesystem_files_free", "files", "Files that can still be made"),
+	[PERFOPT_OS_NETWORK_RECEIVE_BYTES] =
+		COUNTER("node_network_receive_bytes_total", "bytes", "Bytes received"),
+	[PERFOPT_OS_NETWORK_RECEIVE_DROP] =
+		COUNTER("node_network_receive_drop_total", "packets", "Received packets dropped"),
+	[PERFOPT_OS_NETWORK_RECEIVE_ERRS] =
+		COUNTER("node_network_receive_errs_total", "packets", "Received packets with errors"),
+	[PERFOPT_OS_NETWORK_TRANSMIT_BYTES] =
+		COUNTER("node_network_transmit_bytes_total", "bytes", "Bytes sent"),
+	[PERFOPT_OS_NETWORK_TRANSMIT_DROP] =
+		COUNTER("node_network_transmit_drop_total", "packets", "Packets to send dropped"),
+	[PERFOPT_OS_NETWORK_TRANSMIT_ERRS] =
+		COUNTER("node_network_transmit_errs_total", "packets", "Packets to send with errors"),
+	[PERFOPT_OS_TCP_RETRANS_SEGS] =
+		COUNTER("node_tcp_retrans_segs_total", "segments", "TCP segments sent again"),
+	[PERFOPT_OS_TCP_LISTEN_OVERFLOWS] = COUNTER("node_tcp_listen_overflows_total", "connections",
+												"Connections lost because a listen queue was full"),
+};
+const int perfopt_os_nmetrics = lengthof(perfopt_os_metrics);
+StaticAssertDecl(lengthof(perfopt_os_metrics) == PERFOPT_OS_NUM_METRICS,
+				 "every metric that procfs.h hands over is described");
+
+/* What most metrics here have, if any. */
+static const char *
+label_name(PerfoptOsMetric metric)
+{
+	return metric == PERFOPT_OS_CPU_SECONDS ? "mode" : "device";
+}
+
+static void
+add_to_batch(void *arg, PerfoptOsMetric metric, const char *label, double value)
+{
+	PerfoptLabel labels[] = { { label_name(metric), label } };
+
+	perfopt_batch_add(arg, &perfopt_os_metrics[metric], labels, label ? 1 : 0, value);
+}
+
+/*
+ * A whole file, terminated by a NUL; NULL when it can't be read.  The buffer is the process's own and
+ * grows to the largest file seen, so that in the long run a file takes one read and no allocation.
+ */
+static char *
+read_file(const char *path)
+{
+	static char *buffer = NULL;
+	static size_t capacity = FIRST_BUFFER_BYTES;
+	size_t used = 0;
+	int fd;
+
+	if (buffer == NULL)
+		buffer = MemoryContextAlloc(TopMemoryContext, capacity);
+
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return NULL;
+	for (;;)
+	{
+		ssize_t n = read(fd, buffer + used, capacity - 1 - used);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 || (n > 0 && capacity >= MAX_FILE_BYTES))
+		{
+			close(fd);
+			return NULL;
+		}
+		used += n;
+
+		/* Some of these files give less than asked for although more is to come. */
+		if (n == 0)
+			break;
+		if (used + 1 == capacity)
+		{
+			char *larger =
+				MemoryContextAllocExtended(TopMemoryContext, capacity * 2, MCXT_ALLOC_NO_OOM);
+
+			if (larger == NULL)
+			{
+				close(fd);
+				return NULL;
+			}
+			memcpy(larger, buffer, used);
+			pfree(buffer);
+			buffer = larger;
+			capacity *= 2;
+		}
+	}
+	close(fd);
+	buffer[used] = '\0';
+	return buffer;
+}
+
+static void
+collect_with(const char *path, void (*parse)(const char *, PerfoptOsSink, void *),
+			 PerfoptBatch *batch)
+{
+	const char *text = read_file(path);
+
+	if (text != NULL)
+		parse(text, add_to_batch, batch);
+}
+
+static void
+collect_pressure(const char *path, PerfoptOsMetric metric, PerfoptBatch *batch)
+{
+	const char *text = read_file(path);
+
+	if (text != NULL)
+		perfopt_procfs_pressure(text, metric, add_to_batch, batch);
+}
+
+/* A place whose file system matters, with its mount point as of the device it was last seen on. */
+typedef struct Place
+{
+	const char *role;
+	const char *path; /* relative to the data directory, where the server's processes live */
+	dev_t device;
+	char mount[MAXPGPATH];
+} Place;
+
+/*
+ * The mount table can be long and hardly ever changes for these paths; it is read again when the
+ * device is another.
+ */
+static bool
+find_mount(Place *place)
+{
+	struct stat st;
+	char path[PATH_MAX];
+	char mount[MAXPGPATH];
+	const char *mounts;
+
+	if (stat(place->path, &st) != 0)
+		return false;
+	if (place->mount[0] != '\0' && place->device == st.st_dev)
+		return true;
+
+	mounts = read_file("/proc/self/mountinfo");
+	if (mounts == NULL || realpath(place->path, path) == NULL ||
+		!perfopt_procfs_mount_of(mounts, path, mount, sizeof(mount)))
+		return false;
+	strlcpy(place->mount, mount, sizeof(place->mount));
+	place->device = st.st_dev;
+	return true;
+}
+
+static void
+collect_filesystems(PerfoptBatch *batch)
+{
+	static Place places[] = { { "data", "." }, { "wal", "pg_wal" } };
+
+	for (int i = 0; i < lengthof(places); i++)
+	{
+		Place *place = &places[i];
+		PerfoptLabel labels[2];
+		struct statvfs fs;
+
+		if (!find_mount(place) || statvfs(place->path, &fs) != 0)
+			continue;
+		labels[0] = (PerfoptLabel){ "mount", place->mount };
+		labels[1] = (PerfoptLabel){ "role", place->role };
+		perfopt_batch_add(batch, &perfopt_os_metrics[PERFOPT_OS_FILESYSTEM_AVAIL], labels, 2,
+						  (double) fs.f_bavail * fs.f_frsize);
+		perfopt_batch_add(batch, &perfopt_os_metrics[PERFOPT_OS_FILESYSTEM_SIZE], labels, 2,
+						  (double) fs.f_blocks * fs.f_frsize);
+
+		/* File systems that make inodes as they go (btrfs) say that they have none. */
+		if (fs.f_files > 0)
+			perfopt_batch_add(batch, &perfopt_os_metrics[PERFOPT_OS_FILESYSTEM_FILES_FREE], labels,
+							  2, (double) fs.f_favail);
+	}
+}
+
+void
+perfopt_collect_os(PerfoptBatch *batch)
+{
+	const char *stat_text = read_file("/proc/stat");
+
+	if (stat_text != NULL)
+		perfopt_procfs_stat(stat_text, (double) sysconf(_SC_CLK_TCK), add_to_batch, batch);
+	collect_with("/proc/loadavg", perfopt_procfs_loadavg, batch);
+	collect_with("/proc/meminfo", perfopt_procfs_meminfo, batch);
+	collect_with("/proc/vmstat", perfopt_procfs_vmstat, batch);
+	collect_with("/proc/diskstats", perfopt_procfs_diskstats, batch);
+	collect_with("/proc/net/dev", perfopt_procfs_net_dev, batch);
+	collect_with("/proc/net/snmp", perfopt_procfs_net_snmp, batch);
+	collect_with("/proc/net/netstat", perfopt_procfs_net_snmp, batch);
+	collect_pressure("/proc/pressure/cpu", PERFOPT_OS_PRESSURE_CPU, batch);
+	collect_pressure("/proc/pressure/io", PERFOPT_OS_PRESSURE_IO, batch);
+	collect_pressure("/proc/pressure/memory", PERFOPT_OS_PRESSURE_MEMORY, batch);
+	collect_filesystems(batch);
+}
