@@ -11,6 +11,7 @@
 # script/lib.sh is loaded as well, and what was started through it ends with the test. A test that
 # dies on the way prints no plan, which the runner takes as a failure.
 
+# shellcheck source=script/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../script/lib.sh"
 
 tap_number=0
