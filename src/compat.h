@@ -96,6 +96,13 @@
 	" FROM pg_catalog.pg_stat_wal," \
 	" (SELECT pg_catalog.current_setting('track_wal_io_timing')::pg_catalog.bool) AS t (\"on\")"
 
+/* 16 can be told that a plan is for parameters of any value; 15 assumes it when it knows no values. */
+#if PG_VERSION_NUM >= 160000
+#define PERFOPT_EXPLAIN_GENERIC "EXPLAIN (GENERIC_PLAN, FORMAT JSON) "
+#else
+#define PERFOPT_EXPLAIN_GENERIC "EXPLAIN (FORMAT JSON) "
+#endif
+
 static inline bool
 perfopt_owns_database(Oid database, Oid role)
 {
