@@ -15,7 +15,8 @@
 #   plain user (servers run as that user).
 # - Environment: PG_CONFIG says which PostgreSQL; PERFOPT_STAGE names a folder that `make install
 #   DESTDIR=...` filled, and clusters then take the extension from there instead of the system;
-#   PERFOPT_TMP replaces /tmp (keep it short: a socket's path has at most 107 bytes).
+#   PERFOPT_TMP replaces /tmp (keep it short: a socket's path has at most 107 bytes);
+#   PERFOPT_SERVER_ENV has assignments (A=1 B=2) for the environment of the servers alone.
 #
 # Facts about a cluster called NAME are in CLUSTER_DIR[NAME] (its folder), CLUSTER_DATA[NAME],
 # CLUSTER_SOCKET[NAME] (socket folder, for PGHOST), CLUSTER_PORT[NAME], CLUSTER_LOG[NAME] and
@@ -212,7 +213,8 @@ cluster_up()
 
 	for try in 1 2 3 4 5; do
 		[ "$try" = 1 ] && [ -n "${CLUSTER_PORT[$name]:-}" ] || CLUSTER_PORT[$name]=$(free_port)
-		if as_server_user "$(pg_bindir)/pg_ctl" -D "${CLUSTER_DATA[$name]}" -l "${CLUSTER_LOG[$name]}" -w -t 120 -s \
+		# shellcheck disable=SC2086 # words on purpose
+		if as_server_user env ${PERFOPT_SERVER_ENV:-} "$(pg_bindir)/pg_ctl" -D "${CLUSTER_DATA[$name]}" -l "${CLUSTER_LOG[$name]}" -w -t 120 -s \
 			-o "-p ${CLUSTER_PORT[$name]}" start >/dev/null 2>&1; then
 			return 0
 		fi
