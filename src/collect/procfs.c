@@ -250,10 +250,11 @@ find_disks(const char *text, Disk *disks)
 	for (const char *line = text; line && *line && n < MAX_DEVICES; line = next_line(line))
 	{
 		const char *p = line;
-		double number;
+		double major;
+		double minor;
 		Disk disk;
 
-		if (!read_number(&p, &number) || !read_number(&p, &number))
+		if (!read_number(&p, &major) || !read_number(&p, &minor))
 			continue;
 		disk.name = skip_blanks(p);
 		disk.length = strcspn(disk.name, " \t\n");

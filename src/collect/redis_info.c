@@ -133,7 +133,7 @@ find_part(const Line *line, const char *key, const char **start, size_t *length)
 		const char *comma = memchr(p, ',', end - p);
 		const char *stop = comma ? comma : end;
 
-		if (stop - p > wanted && memcmp(p, key, wanted) == 0 && p[wanted] == '=')
+		if ((size_t) (stop - p) > wanted && memcmp(p, key, wanted) == 0 && p[wanted] == '=')
 		{
 			*start = p + wanted + 1;
 			*length = stop - *start;

@@ -76,6 +76,7 @@ stat_has_modes_and_counts_processors(void **state)
 {
 	Values values = { 0 };
 
+	(void) state;
 	perfopt_procfs_stat("cpu  100 200 300 400 500 600 700 800 900 1000\n"
 						"cpu0 50 100 150 200 250 300 350 400 450 500\n"
 						"cpu1 50 100 150 200 250 300 350 400 450 500\n"
@@ -98,6 +99,7 @@ stat_of_an_old_kernel_lacks_steal(void **state)
 {
 	Values values = { 0 };
 
+	(void) state;
 	perfopt_procfs_stat("cpu 1 2 3 4 5 6 7\ncpu0 1 2 3 4 5 6 7\n", 100, keep, &values);
 	assert_int_equal(count(&values, PERFOPT_OS_CPU_SECONDS), 7);
 	assert_null(find(&values, PERFOPT_OS_CPU_SECONDS, "steal"));
@@ -109,6 +111,7 @@ loadavg(void **state)
 {
 	Values values = { 0 };
 
+	(void) state;
 	perfopt_procfs_loadavg("0.52 1.25 12.00 3/456 7890\n", keep, &values);
 	expect(&values, PERFOPT_OS_LOAD1, "", 0.52);
 	expect(&values, PERFOPT_OS_LOAD5, "", 1.25);
@@ -121,6 +124,7 @@ meminfo_in_bytes_and_by_whole_names(void **state)
 {
 	Values values = { 0 };
 
+	(void) state;
 	perfopt_procfs_meminfo("MemTotal:       16384 kB\nMemFree:  1 kB\nMemAvailable:   8192 kB\n"
 						   "SwapCached:        7 kB\nCached:          100 kB\nDirty:   4 kB\n"
 						   "CommitLimit:    9999 kB\nCommitted_AS:   5000 kB\n",
@@ -138,6 +142,7 @@ meminfo_before_3_14_has_no_available(void **state)
 {
 	Values values = { 0 };
 
+	(void) state;
 	perfopt_procfs_meminfo("MemTotal: 16384 kB\nMemFree: 1 kB\n", keep, &values);
 	assert_int_equal(count(&values, PERFOPT_OS_MEMORY_TOTAL), 1);
 	assert_int_equal(count(&values, PERFOPT_OS_MEMORY_AVAILABLE), 0);
@@ -148,6 +153,7 @@ vmstat(void **state)
 {
 	Values values = { 0 };
 
+	(void) state;
 	perfopt_procfs_vmstat(
 		"nr_free_pages 1\npswpin 2\npswpout 3\npgfault 99\npgmajfault 4\noom_kill 5\n", keep,
 		&values);
@@ -163,6 +169,7 @@ disks_without_loops_partitions_and_layers(void **state)
 {
 	Values values = { 0 };
 
+	(void) state;
 	perfopt_procfs_diskstats(
 		"   7       0 loop0 5 0 10 1 0 0 0 0 0 1 1 0 0 0 0\n"
 		"   1       0 ram0 5 0 10 1 0 0 0 0 0 1 1\n"
@@ -194,6 +201,7 @@ a_partition_alone_is_taken(void **state)
 {
 	Values values = { 0 };
 
+	(void) state;
 	perfopt_procfs_diskstats(" 202 1 xvda1 10 0 20 30 40 0 50 60 0 70 80\n", keep, &values);
 	expect(&values, PERFOPT_OS_DISK_READS, "xvda1", 10);
 }
@@ -203,6 +211,7 @@ a_layer_alone_is_taken(void **state)
 {
 	Values values = { 0 };
 
+	(void) state;
 	perfopt_procfs_diskstats(
 		" 8 0 sda 0 0 0 0 0 0 0 0 0 0 0\n 253 0 dm-3 10 0 20 30 40 0 50 60 0 70 80\n", keep,
 		&values);
@@ -215,6 +224,7 @@ diskstats_cut_short_gives_nothing_wrong(void **state)
 {
 	Values values = { 0 };
 
+	(void) state;
 	perfopt_procfs_diskstats("   8       0 sda 100 1 2000 3000 400", keep, &values);
 	perfopt_procfs_diskstats("   8       0", keep, &values);
 	perfopt_procfs_diskstats("", keep, &values);
@@ -226,6 +236,7 @@ network_without_loopback_and_container_links(void **state)
 {
 	Values values = { 0 };
 
+	(void) state;
 	perfopt_procfs_net_dev(
 		"Inter-|   Receive                                                |  Transmit\n"
 		" face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs "
@@ -251,6 +262,7 @@ tcp_counters_by_the_names_in_the_header(void **state)
 {
 	Values values = { 0 };
 
+	(void) state;
 	perfopt_procfs_net_snmp(
 		"Ip: Forwarding DefaultTTL\nIp: 1 64\n"
 		"Tcp: RtoAlgorithm MaxConn ActiveOpens RetransSegs InErrs\nTcp: 1 -1 10 42 0\n"
@@ -269,6 +281,7 @@ tcp_counters_cut_short(void **state)
 {
 	Values values = { 0 };
 
+	(void) state;
 	perfopt_procfs_net_snmp("Tcp: RtoAlgorithm MaxConn RetransSegs\nTcp: 1 -1", keep, &values);
 	perfopt_procfs_net_snmp("Tcp: RetransSegs", keep, &values);
 	assert_int_equal(values.n, 0);
@@ -279,6 +292,7 @@ pressure_in_seconds(void **state)
 {
 	Values values = { 0 };
 
+	(void) state;
 	perfopt_procfs_pressure("some avg10=1.00 avg60=0.50 avg300=0.10 total=2500000\n"
 							"full avg10=0.00 avg60=0.00 avg300=0.00 total=99\n",
 							PERFOPT_OS_PRESSURE_IO, keep, &values);
@@ -297,6 +311,7 @@ the_longest_mount_point_wins(void **state)
 									"25 21 8:4 / /mnt/my\\040disk rw - xfs /dev/sdc rw\n";
 	char mount[256] = "untouched";
 
+	(void) state;
 	assert_true(perfopt_procfs_mount_of(text, "/var/lib/postgresql/15/main", mount, sizeof(mount)));
 	assert_string_equal(mount, "/var/lib/postgresql");
 	assert_true(perfopt_procfs_mount_of(text, "/var/lib/postgresql2", mount, sizeof(mount)));
@@ -333,6 +348,7 @@ this_machine(void **state)
 	static char buffer[1 << 20];
 	Values values = { 0 };
 
+	(void) state;
 	if (!slurp("/proc/stat", buffer, sizeof(buffer)))
 		skip();
 	perfopt_procfs_stat(buffer, 100, keep, &values);
