@@ -246,7 +246,7 @@ perfopt_store_append(PerfoptBatch *batch, TimestampTz ts)
 	static SPIPlanPtr plan = NULL;
 	Oid types[] = { TIMESTAMPTZOID, TEXTOID, FLOAT8OID, INT4ARRAYOID, FLOAT8ARRAYOID };
 	Datum row[5];
-	char nulls[5] = "     ";
+	char nulls[] = "     ";
 	Datum *ids = palloc(Max(batch->nentries, 1) * sizeof(Datum));
 	Datum *values = palloc(Max(batch->nentries, 1) * sizeof(Datum));
 	int n = 0;
