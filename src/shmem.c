@@ -4,12 +4,14 @@
  */
 #include "postgres.h"
 
+#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 
 #include "collect/status.h"
+#include "guc.h"
 #include "sampler/sampler.h"
 #include "shmem.h"
 #include "worker/worker.h"
@@ -85,4 +87,21 @@ perfopt_require_preload(void)
 				 errdetail("Sampling, collecting and load tests need perfopt's background workers and shared memory."),
 				 errhint("Add perfopt to shared_preload_libraries, for example with ALTER SYSTEM SET "
 						 "shared_preload_libraries = 'perfopt', and restart the server.")));
+}
+
+void
+perfopt_require_home(void)
+{
+	Oid home;
+
+	perfopt_require_preload();
+	home = get_database_oid(perfopt_database, true);
+	if (home != MyDatabaseId)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("perfopt works in database \"%s\", not in \"%s\"", perfopt_database,
+						get_database_name(MyDatabaseId)),
+				 errhint("Connect to database \"%s\", or set perfopt.database = '%s' and restart the "
+						 "server.",
+						 perfopt_database, get_database_name(MyDatabaseId))));
 }

@@ -30,6 +30,12 @@ extern void perfopt_shmem_init(void);
  */
 extern void perfopt_require_preload(void);
 
+/*
+ * As above, and raises an ERROR when the session is not in perfopt.database: the workers read and
+ * write the extension there, whatever other database has it installed too.
+ */
+extern void perfopt_require_home(void);
+
 extern bool perfopt_is_preloaded(void);
 
 #endif /* PERFOPT_SHMEM_H */

@@ -20,7 +20,7 @@ PG_FUNCTION_INFO_V1(perfopt_collect_now);
 Datum
 perfopt_collect_now(PG_FUNCTION_ARGS)
 {
-	perfopt_require_preload();
+	perfopt_require_home();
 	perfopt_sampler_ignore_me();
 	perfopt_worker_run_once(perfopt_worker_index("perfopt prober"));
 	perfopt_worker_run_once(perfopt_worker_index("perfopt collector"));
