@@ -33,8 +33,14 @@ EXTRA_CLEAN = $(EXTENSION)--$(EXTVERSION).sql build
 # Every test that is there is run: sql/init.sql first, which creates the extension for the others.
 REGRESS = $(patsubst $(srcdir)/sql/%.sql,%,$(wildcard $(srcdir)/sql/init.sql) $(filter-out $(srcdir)/sql/init.sql,$(sort $(wildcard $(srcdir)/sql/*.sql))))
 REGRESS_OPTS = --inputdir=$(srcdir)
+
+# These need workers that look after the database isolation_regression, so script/check asks for
+# them, and `make installcheck` runs on any server.
+ifeq ($(with_isolation),yes)
 ISOLATION = $(patsubst $(srcdir)/test/isolation/specs/%.spec,%,$(sort $(wildcard $(srcdir)/test/isolation/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation --outputdir=output_iso
+endif
+EXTRA_CLEAN += output_iso tmp_check_iso
 
 PG_CPPFLAGS = -I$(srcdir)/src -I$(libpq_srcdir)
 PG_CFLAGS = -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
