@@ -34,6 +34,7 @@ INSERT INTO perfopt.access_rule (level, kind, privileges, object) VALUES
   ('tester', 'table', 'INSERT, UPDATE, DELETE', 'perfopt.scenario'),
   ('tester', 'table', 'INSERT, UPDATE, DELETE', 'perfopt.operation'),
   ('tester', 'server', 'USAGE', 'perfopt_local'),
+  ('tester', 'function', 'EXECUTE', 'perfopt.check_target(text)'),
   ('operator', 'function', 'EXECUTE', 'perfopt.collect_now()'),
   ('operator', 'function', 'EXECUTE', 'perfopt.maintain_now()'),
   ('admin', 'function', 'EXECUTE', 'perfopt.grant_access(regrole, text)'),
