@@ -319,6 +319,13 @@ redis_answers()
 	[ -s "${REDIS_DIR[$1]}/redis.pid" ] && [ "$(redis-cli -p "${REDIS_PORT[$1]}" ping)" = PONG ]
 }
 
+# pid_alive PID: it runs. One that ended and waits for its parent to take notice does not; in a
+# container, nobody may ever.
+pid_alive()
+{
+	[ -r "/proc/$1/status" ] && ! grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null
+}
+
 # pid_is PID PROGRAM: does that process run a program of that name? Pids are used again by others.
 pid_is()
 {
@@ -335,7 +342,7 @@ redis_stop()
 		# One that was stopped with SIGSTOP by a test could not hear a TERM.
 		kill -CONT "$pid" 2>/dev/null || true
 		kill "$pid" 2>/dev/null || true
-		redis_gone() { ! kill -0 "$pid"; }
+		redis_gone() { ! pid_alive "$pid"; }
 		wait_until 10 redis_gone || kill -KILL "$pid" 2>/dev/null || true
 	fi
 	rm -rf "${REDIS_DIR[$name]}"

@@ -54,7 +54,7 @@ like "the connection that it prints works" "$server" '^/tmp/perfopt-demo\..*/dat
 pid=$(head -n 1 "$server/postmaster.pid")
 
 run_demo --no-fault
-nok "a second demo ends the first one" kill -0 "$pid"
+nok "a second demo ends the first one" pid_alive "$pid"
 unlike "names no missing index when there is none" "$(section 'Bottlenecks')" 'missing_index'
 unlike "names no idle session when there is none" "$(section 'Bottlenecks')" 'idle_in_transaction'
 unlike "and advises neither" "$(section 'Recommendations')" 'missing_index|idle_in_transaction'
@@ -63,10 +63,10 @@ read -r -a connect < <(sed -n 's/^ *\([^ ]*psql\) -h \(.*\)$/\1 -h \2/p' <<<"$ou
 folder=$("${connect[@]}" -XAtc "SELECT setting FROM pg_settings WHERE name = 'data_directory'")
 pid=$(head -n 1 "$folder/postmaster.pid")
 redis=$(cat "${folder%/*/data}"/perfopt-cache.*/redis.pid)
-ok "its Redis runs" kill -0 "$redis"
+ok "its Redis runs" pid_alive "$redis"
 ok "stop succeeds" "$demo" stop
-nok "PostgreSQL is gone" kill -0 "$pid"
-nok "Redis is gone" kill -0 "$redis"
+nok "PostgreSQL is gone" pid_alive "$pid"
+nok "Redis is gone" pid_alive "$redis"
 nok "the folder is gone" test -e "${folder%/*/data}"
 like "a second stop says that there is nothing" "$("$demo" stop)" 'no demo is running'
 
