@@ -66,7 +66,7 @@ perfopt_detect_cache_down(PerfoptDiagnosis *diagnosis)
 /*
  * A miss costs the database at most one transaction, so the misses that a ratio of 80 % would spare are
  * at most this share of DB time.  The lower bound is zero: sampling can't tell which statements follow
- * misses.
+ * misses.  The figure in between is the middle.
  */
 static PerfoptShare
 avoidable_share(const PerfoptFacts *facts, double avoidable, double transactions)
@@ -74,11 +74,11 @@ avoidable_share(const PerfoptFacts *facts, double avoidable, double transactions
 	PerfoptShare share = { 0 };
 	double part = Min(avoidable / transactions, 1.0);
 
-	share.share.share = part;
+	share.share.share = part / 2;
 	share.share.low = 0;
 	share.share.high = part;
-	share.aas = part * facts->aas;
-	share.seconds = part * facts->db_s;
+	share.aas = part / 2 * facts->aas;
+	share.seconds = part / 2 * facts->db_s;
 	return share;
 }
 

@@ -22,8 +22,8 @@
 
 static const PerfoptThreshold saving = { "share of the plan's cost that the index saves", 0.5,
 										 "convention: dexter" };
-static const PerfoptThreshold base_cost = { "cost of the plan without it", 100,
-											"convention: dexter" };
+static const PerfoptThreshold base_cost = { "cost of the plan without it",
+											PERFOPT_WHATIF_MIN_COST, "convention: dexter" };
 static const PerfoptThreshold table_rows = { "rows of the table", PERFOPT_WHATIF_MIN_ROWS,
 											 "judgement: scanning fewer takes well under 1 ms" };
 static const PerfoptThreshold least_impact = { "share of DB time saved", 0.01,

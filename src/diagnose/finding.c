@@ -233,9 +233,9 @@ perfopt_evidence_sql(PerfoptFinding *finding, const PerfoptFacts *facts, const c
 
 	perfopt_evidence_text(
 		finding, "sql",
-		psprintf("SELECT %s, sum(aas) FROM perfopt.active_sessions"
+		psprintf("SELECT %s, sum(aas) / %d AS aas FROM perfopt.active_sessions"
 				 " WHERE ts > %s AND ts <= %s%s%s GROUP BY %s ORDER BY 2 DESC",
-				 columns, quote_literal_cstr(since), quote_literal_cstr(until),
+				 columns, Max(facts->ncycles, 1), quote_literal_cstr(since), quote_literal_cstr(until),
 				 *condition ? " AND " : "", condition, columns));
 }
 

@@ -379,7 +379,7 @@ consider_filters(Work *work, const PerfoptCandidates *candidates)
 	PerfoptWhatIf *whatif = work->whatif;
 	double base = work->plan->planTree->total_cost;
 
-	for (int i = 0; i < candidates->n; i++)
+	for (int i = 0; i < candidates->n && base >= PERFOPT_WHATIF_MIN_COST; i++)
 	{
 		const PerfoptCandidate *candidate = &candidates->items[i];
 		double rows = estimated_rows(candidate->relation);

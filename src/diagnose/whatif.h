@@ -27,6 +27,9 @@
 /* Tables with fewer estimated rows are left alone: scanning them is no bottleneck. */
 #define PERFOPT_WHATIF_MIN_ROWS 1000
 
+/* Plans that cost less (planner's units) are left alone too.  Lineage: convention, dexter. */
+#define PERFOPT_WHATIF_MIN_COST 100
+
 typedef enum PerfoptWhatIfState
 {
 	PERFOPT_WHATIF_SKIPPED, /* could not be planned; reason says why */
