@@ -12,6 +12,7 @@
 
 #include "collect/status.h"
 #include "guc.h"
+#include "load/run.h"
 #include "sampler/sampler.h"
 #include "shmem.h"
 #include "worker/worker.h"
@@ -26,6 +27,7 @@ static const RoomArea areas[] = {
 	{ perfopt_worker_shmem_size, perfopt_worker_shmem_setup },
 	{ perfopt_sampler_shmem_size, perfopt_sampler_shmem_setup },
 	{ perfopt_collect_shmem_size, perfopt_collect_shmem_setup },
+	{ perfopt_load_shmem_size, perfopt_load_shmem_setup },
 };
 
 static shmem_request_hook_type prev_shmem_request_hook = NULL;

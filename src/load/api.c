@@ -1,0 +1,455 @@
+/*
+ * api.c
+ *	  Load tests from SQL: start, wait, watch, cancel, report.
+ *
+ * The functions that wait do so inside the caller's transaction, whose snapshot they hold; the load
+ * workers hold none.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "catalog/namespace.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
+#include "commands/sequence.h"
+#include "executor/spi.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "guc.h"
+#include "load/run.h"
+#include "load/summary.h"
+#include "sampler/sampler.h"
+#include "shmem.h"
+
+/* How long a caller that is interrupted waits for the test's sessions to be gone. */
+#define CANCEL_WAIT_US (2 * USECS_PER_SEC)
+
+#define SLEEP_MS 1000
+
+PG_FUNCTION_INFO_V1(perfopt_load_test);
+PG_FUNCTION_INFO_V1(perfopt_start_test);
+PG_FUNCTION_INFO_V1(perfopt_wait_test);
+PG_FUNCTION_INFO_V1(perfopt_cancel_test);
+PG_FUNCTION_INFO_V1(perfopt_live_progress);
+PG_FUNCTION_INFO_V1(perfopt_live_report);
+
+static void
+require_load_tests(void)
+{
+	perfopt_require_preload();
+	if (strcmp(get_database_name(MyDatabaseId), perfopt_database) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("load tests are run from database \"%s\", and this is \"%s\"",
+						perfopt_database, get_database_name(MyDatabaseId)),
+				 errhint("Connect to \"%s\", or change perfopt.database and restart the server.",
+						 perfopt_database)));
+}
+
+static int64
+next_run_id(void)
+{
+	Oid sequence =
+		get_relname_relid("test_run_run_id_seq", get_namespace_oid("perfopt", false));
+
+	/* Who may run tests needs no right on the sequence. */
+	return nextval_internal(sequence, false);
+}
+
+static void
+start(LoadRun *run, LoadConfig *config)
+{
+	load_scenario_read(config);
+	load_config_complete(config);
+	load_preflight(config);
+	load_run_start(run, config, next_run_id());
+}
+
+static void
+require_value(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	if (PG_ARGISNULL(arg))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("argument \"%s\" of a load test must not be null", name)));
+}
+
+static LoadConfig *
+config_from_arguments(FunctionCallInfo fcinfo)
+{
+	static const char *const names[] = { "users",	  "duration", "ramp_up", "ramp_down",
+										 "think_time", "scenario", "target",	 NULL,
+										 "thresholds", "options" };
+	LoadConfig *config = load_config_create();
+
+	for (int i = 0; i < lengthof(names); i++)
+		if (names[i] != NULL)
+			require_value(fcinfo, i, names[i]);
+
+	load_config_set_users(config, PG_GETARG_INT32(0));
+	for (int i = 1; i <= 4; i++)
+		load_config_set_interval(config, names[i], PG_GETARG_INTERVAL_P(i));
+	config->scenario = text_to_cstring(PG_GETARG_TEXT_PP(5));
+	config->target = text_to_cstring(PG_GETARG_TEXT_PP(6));
+	if (!PG_ARGISNULL(7))
+		load_config_refuse_rate();
+	load_config_set_thresholds(config, &PG_GETARG_JSONB_P(8)->root);
+	load_config_set_options(config, &PG_GETARG_JSONB_P(9)->root);
+	return config;
+}
+
+static Datum
+float_or_null(double value, bool *isnull)
+{
+	*isnull = isnan(value);
+	return Float8GetDatum(value);
+}
+
+static void
+put_row(ReturnSetInfo *rsinfo, const char *operation, const LoadRow *row)
+{
+	Datum values[10];
+	bool nulls[10] = { false };
+
+	values[0] = CStringGetTextDatum(operation);
+	values[1] = Int64GetDatum((int64) row->calls);
+	values[2] = Int64GetDatum((int64) row->errors);
+	values[3] = Float8GetDatum(row->throughput);
+	values[4] = float_or_null(row->mean_ms, &nulls[4]);
+	values[5] = float_or_null(row->p50_ms, &nulls[5]);
+	values[6] = float_or_null(row->p90_ms, &nulls[6]);
+	values[7] = float_or_null(row->p95_ms, &nulls[7]);
+	values[8] = float_or_null(row->p99_ms, &nulls[8]);
+	values[9] = float_or_null(row->max_ms, &nulls[9]);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+static void
+put_report(ReturnSetInfo *rsinfo, const LoadShared *shared)
+{
+	LoadConfig *config = load_config_read(load_run_config(shared), shared->config_size);
+	LoadResult *total = load_summary_empty();
+	LoadRow row;
+
+	for (int i = 0; i < shared->noperations; i++)
+	{
+		LoadResult *result = load_summary_result(shared, i);
+
+		row = load_summary_row(shared, result);
+		put_row(rsinfo, config->operations[i].name, &row);
+		load_summary_add(total, result);
+		pfree(result);
+	}
+	row = load_summary_row(shared, total);
+	put_row(rsinfo, "total", &row);
+}
+
+static void
+tell_errors(const LoadShared *shared)
+{
+	LoadConfig *config = load_config_read(load_run_config(shared), shared->config_size);
+	const char *lost_message;
+	uint64 lost = load_summary_lost(shared, &lost_message);
+
+	for (int i = 0; i < shared->noperations; i++)
+	{
+		LoadResult *result = load_summary_result(shared, i);
+
+		for (int j = 0; j < result->nkinds; j++)
+			ereport(NOTICE, (errmsg("%s: " UINT64_FORMAT " calls failed with %s: %s",
+									config->operations[i].name, result->kinds[j].count,
+									result->kinds[j].sqlstate, result->kinds[j].message)));
+		pfree(result);
+	}
+	if (lost > 0)
+		ereport(NOTICE, (errmsg(UINT64_FORMAT " times a connection was lost or refused: %s", lost,
+								lost_message)));
+}
+
+/* How calls were distributed between two looks. */
+static double
+recent_quantile(const PerfoptHistogram *now, const PerfoptHistogram *before, double q)
+{
+	size_t size = perfopt_histogram_size(now->bits, now->min_exp, now->max_exp);
+	PerfoptHistogram *recent = palloc(size);
+	int nbuckets = (now->max_exp - now->min_exp) << now->bits;
+	double quantile;
+
+	memcpy(recent, now, size);
+	if (before != NULL)
+	{
+		recent->count -= before->count;
+		recent->zeros -= before->zeros;
+		for (int i = 0; i < nbuckets; i++)
+			recent->counts[i] -= before->counts[i];
+	}
+	quantile = perfopt_histogram_quantile(recent, q);
+	pfree(recent);
+	return quantile;
+}
+
+static void
+tell_progress(const LoadShared *shared, LoadProgress *before)
+{
+	LoadProgress now = load_summary_progress(shared);
+	double seconds = now.elapsed_s - before->elapsed_s;
+	double p95;
+
+	if (now.state == LOAD_STARTING)
+	{
+		ereport(NOTICE, (errmsg("%d of %d users are connected", now.connected, shared->users)));
+		return;
+	}
+	p95 = recent_quantile(now.latency, before->latency, 0.95);
+	ereport(NOTICE,
+			(errmsg("%.0f s of %.0f s: %d users, %.1f calls/s, p95 %s, " UINT64_FORMAT " errors",
+					now.elapsed_s, now.total_s, now.users,
+					seconds > 0 ? (now.calls - before->calls) / seconds : 0.0,
+					isnan(p95) ? "-" : psprintf("%.2f ms", p95), now.errors)));
+	if (before->latency != NULL)
+		pfree(before->latency);
+	*before = now;
+}
+
+/* Ctrl-C, a timeout or the end of the session: the test ends with the statement that waits for it. */
+static void
+cancel_with_caller(int code, Datum arg)
+{
+	LoadRun *run = (LoadRun *) DatumGetPointer(arg);
+	TimestampTz give_up = GetCurrentTimestamp() + CANCEL_WAIT_US;
+
+	load_run_stop(run, LOAD_STOP_CANCELLED);
+	while (!load_run_over(run) && GetCurrentTimestamp() < give_up)
+		pg_usleep(10000L);
+}
+
+static void
+wait_until_over(const LoadRun *run, int progress_s)
+{
+	LoadProgress before = { 0 };
+	int64 next = load_clock() + progress_s * LOAD_NS_PER_S;
+
+	while (!load_run_over(run))
+	{
+		int64 left_ms = progress_s > 0 ? (next - load_clock()) / LOAD_NS_PER_MS + 1 : SLEEP_MS;
+
+		load_run_sleep(run, Max(1, Min(left_ms, SLEEP_MS)));
+		if (progress_s > 0 && load_clock() >= next && !load_run_over(run))
+		{
+			tell_progress(run->shared, &before);
+			next += progress_s * LOAD_NS_PER_S;
+		}
+	}
+}
+
+static void
+raise_failure(const LoadShared *shared)
+{
+	int sqlerrcode = ERRCODE_INTERNAL_ERROR;
+	char *problem = load_run_problem(shared, &sqlerrcode);
+
+	ereport(ERROR,
+			(errcode(sqlerrcode),
+			 errmsg("load test " INT64_FORMAT " failed: %s", shared->run_id,
+					problem ? problem : "a worker was stopped"),
+			 errhint("What was measured until then: SELECT * FROM perfopt.test_report(" INT64_FORMAT ");",
+					 shared->run_id)));
+}
+
+Datum
+perfopt_load_test(PG_FUNCTION_ARGS)
+{
+	LoadConfig *config;
+	LoadRun run;
+
+	require_load_tests();
+	config = config_from_arguments(fcinfo);
+	InitMaterializedSRF(fcinfo, 0);
+	start(&run, config);
+	perfopt_sampler_ignore_me();
+
+	PG_ENSURE_ERROR_CLEANUP(cancel_with_caller, PointerGetDatum(&run));
+	{
+		wait_until_over(&run, config->progress_s);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(cancel_with_caller, PointerGetDatum(&run));
+
+	if (load_run_state(run.shared) == LOAD_FAILED)
+		raise_failure(run.shared);
+	if (load_run_state(run.shared) == LOAD_CANCELLED)
+		ereport(NOTICE, (errmsg("load test " INT64_FORMAT " was cancelled; this is what it measured until then",
+								run.shared->run_id)));
+	if (config->progress_s > 0)
+		tell_errors(run.shared);
+	put_report((ReturnSetInfo *) fcinfo->resultinfo, run.shared);
+	load_run_close(&run);
+	return (Datum) 0;
+}
+
+Datum
+perfopt_start_test(PG_FUNCTION_ARGS)
+{
+	LoadConfig *config = load_config_create();
+	LoadRun run;
+	int64 run_id;
+
+	require_load_tests();
+	load_config_set_jsonb(config, PG_GETARG_JSONB_P(0));
+	start(&run, config);
+	run_id = run.shared->run_id;
+	load_run_close(&run);
+	PG_RETURN_INT64(run_id);
+}
+
+/*
+ * The state of a test that is in no slot; ERROR when there is none.  A snapshot of its own, since the
+ * caller's may be older than the test's end.
+ */
+static char *
+recorded_state(int64 run_id)
+{
+	Oid types[] = { INT8OID };
+	Datum values[] = { Int64GetDatum(run_id) };
+	MemoryContext context = CurrentMemoryContext;
+	char *state = NULL;
+
+	SPI_connect();
+	PushActiveSnapshot(GetLatestSnapshot());
+	SPI_execute_with_args("SELECT state FROM perfopt.test_run WHERE run_id = $1", 1, types, values,
+						  NULL, true, 1);
+	if (SPI_processed == 1)
+		state = MemoryContextStrdup(context, SPI_getvalue(SPI_tuptable->vals[0],
+														  SPI_tuptable->tupdesc, 1));
+	PopActiveSnapshot();
+	SPI_finish();
+
+	if (state == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("load test %lld does not exist", (long long) run_id),
+						errhint("Tests are listed in perfopt.test_run.")));
+
+	/* In no slot, so nothing runs: a crash has ended it. */
+	return strcmp(state, "running") == 0 ? "failed" : state;
+}
+
+Datum
+perfopt_wait_test(PG_FUNCTION_ARGS)
+{
+	int64 run_id = PG_GETARG_INT64(0);
+	int64 give_up = PG_INT64_MAX;
+	LoadRun run;
+	LoadState state;
+
+	require_load_tests();
+	if (!PG_ARGISNULL(1))
+	{
+		const Interval *timeout = PG_GETARG_INTERVAL_P(1);
+
+		give_up = load_clock() + (timeout->time + (timeout->day + timeout->month * INT64CONST(30)) *
+													  USECS_PER_DAY) *
+									 LOAD_NS_PER_US;
+	}
+
+	if (!load_run_open(&run, run_id))
+		PG_RETURN_TEXT_P(cstring_to_text(recorded_state(run_id)));
+
+	perfopt_sampler_ignore_me();
+	while (!load_run_over(&run) && load_clock() < give_up)
+		load_run_sleep(&run, Max(1, Min((give_up - load_clock()) / LOAD_NS_PER_MS, SLEEP_MS)));
+	state = load_run_state(run.shared);
+	load_run_close(&run);
+	PG_RETURN_TEXT_P(cstring_to_text(load_state_name(state)));
+}
+
+/* As pg_cancel_backend has it: one's own tests, or as a member of pg_signal_backend all. */
+static void
+require_owner(const LoadShared *shared)
+{
+	if (!has_privs_of_role(GetUserId(), shared->owner) &&
+		!has_privs_of_role(GetUserId(), ROLE_PG_SIGNAL_BACKEND))
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("permission denied to cancel load test %lld of role \"%s\"",
+							   (long long) shared->run_id, GetUserNameFromId(shared->owner, false)),
+						errhint("It takes membership in that role or in pg_signal_backend.")));
+}
+
+Datum
+perfopt_cancel_test(PG_FUNCTION_ARGS)
+{
+	int64 run_id = PG_GETARG_INT64(0);
+	TimestampTz give_up = GetCurrentTimestamp() + CANCEL_WAIT_US;
+	LoadRun run;
+	bool cancelled;
+
+	require_load_tests();
+	if (!load_run_open(&run, run_id))
+	{
+		(void) recorded_state(run_id);
+		PG_RETURN_BOOL(false);
+	}
+	require_owner(run.shared);
+	cancelled = load_run_stop(&run, LOAD_STOP_CANCELLED);
+	while (!load_run_over(&run) && GetCurrentTimestamp() < give_up)
+		load_run_sleep(&run, 100);
+	load_run_close(&run);
+	PG_RETURN_BOOL(cancelled);
+}
+
+Datum
+perfopt_live_progress(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	LoadRun run;
+	LoadProgress progress;
+	char *problem;
+	Datum values[11];
+	bool nulls[11] = { false };
+
+	require_load_tests();
+	InitMaterializedSRF(fcinfo, 0);
+	if (!load_run_open(&run, PG_GETARG_INT64(0)))
+		return (Datum) 0;
+
+	progress = load_summary_progress(run.shared);
+	problem = load_run_problem(run.shared, NULL);
+	values[0] = CStringGetTextDatum(load_state_name(progress.state));
+	values[1] = CStringGetTextDatum(progress.phase);
+	values[2] = Float8GetDatum(progress.elapsed_s);
+	values[3] = Float8GetDatum(progress.total_s);
+	values[4] = Int32GetDatum(progress.users);
+	values[5] = Int64GetDatum((int64) progress.calls);
+	values[6] = Int64GetDatum((int64) progress.errors);
+	values[7] = Float8GetDatum(progress.elapsed_s > 0 ? (progress.calls - progress.errors) /
+															progress.elapsed_s :
+														0);
+	values[8] = float_or_null(perfopt_histogram_quantile(progress.latency, 0.95), &nulls[8]);
+	values[9] = Int64GetDatum((int64) progress.lost);
+	nulls[10] = problem == NULL;
+	values[10] = problem ? CStringGetTextDatum(problem) : (Datum) 0;
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	load_run_close(&run);
+	return (Datum) 0;
+}
+
+Datum
+perfopt_live_report(PG_FUNCTION_ARGS)
+{
+	LoadRun run;
+
+	require_load_tests();
+	InitMaterializedSRF(fcinfo, 0);
+	if (!load_run_open(&run, PG_GETARG_INT64(0)))
+		return (Datum) 0;
+	put_report((ReturnSetInfo *) fcinfo->resultinfo, run.shared);
+	load_run_close(&run);
+	return (Datum) 0;
+}

@@ -1,0 +1,247 @@
+/*
+ * preflight.c
+ *	  Tries the target once, before any worker is started: what is wrong is said to the caller at
+ *	  once and by name, instead of failing a run.
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "load/load.h"
+#include "load/remote.h"
+#include "target/target.h"
+
+typedef struct Preflight
+{
+	LoadConfig *config;
+	PGconn *conn;
+	PGresult *result; /* the one in use, cleared when an ERROR passes */
+} Preflight;
+
+static void
+refuse(Preflight *preflight, const char *what)
+{
+	ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
+					errmsg("%s on target \"%s\"", what, preflight->config->target),
+					errdetail("%s", load_remote_error(preflight->conn))));
+}
+
+static bool
+query(Preflight *preflight, const char *sql, int nparams, const char *const *values)
+{
+	PQclear(preflight->result);
+	preflight->result = NULL;
+	preflight->result = load_remote_query(preflight->conn, sql, nparams, values);
+	return PQresultStatus(preflight->result) == PGRES_TUPLES_OK ||
+		   PQresultStatus(preflight->result) == PGRES_COMMAND_OK;
+}
+
+static char *
+answer(Preflight *preflight, int column)
+{
+	return PQgetvalue(preflight->result, 0, column);
+}
+
+static void
+connect_target(Preflight *preflight)
+{
+	LoadConfig *config = preflight->config;
+	char *conninfo = perfopt_target_conninfo(config->target, config->userid);
+
+	preflight->conn = load_remote_connect(conninfo, "perfopt load test");
+	if (PQstatus(preflight->conn) != CONNECTION_OK)
+		ereport(ERROR, (errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+						errmsg("could not connect to target \"%s\"", config->target),
+						errdetail("%s", load_remote_error(preflight->conn))));
+	perfopt_target_check_connection(preflight->conn, config->target, config->userid);
+	config->used_password = PQconnectionUsedPassword(preflight->conn);
+}
+
+/*
+ * Only sessions of this very server can be tagged for its sampler.  A copy of this cluster has the
+ * same identifier, but was not started in the same microsecond.
+ */
+static void
+recognise_target(Preflight *preflight)
+{
+	static const char *sql =
+		"SELECT system_identifier::text, "
+		"(extract(epoch FROM pg_catalog.pg_postmaster_start_time()) * 1000000)::int8::text "
+		"FROM pg_catalog.pg_control_system()";
+	int64 started = PgStartTime + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+
+	/* Somewhere it may not be allowed; then there is nothing to tag. */
+	preflight->config->local =
+		query(preflight, sql, 0, NULL) &&
+		strcmp(answer(preflight, 0), psprintf(UINT64_FORMAT, GetSystemIdentifier())) == 0 &&
+		strcmp(answer(preflight, 1), psprintf(INT64_FORMAT, started)) == 0;
+}
+
+/*
+ * Roles see only their own sessions' backend_type; others are taken for clients, so that the check
+ * errs on the side of refusing.  The connection that asks is closed before the test.
+ */
+static void
+check_room(Preflight *preflight)
+{
+	static const char *sql =
+		"SELECT pg_catalog.current_setting('max_connections')::int4 "
+		"- pg_catalog.current_setting('superuser_reserved_connections')::int4 "
+		"- coalesce(pg_catalog.current_setting('reserved_connections', true)::int4, 0) "
+		"- (SELECT count(*) FROM pg_catalog.pg_stat_activity "
+		"   WHERE coalesce(backend_type, 'client backend') = 'client backend' "
+		"   AND datid IS NOT NULL AND pid <> pg_catalog.pg_backend_pid()), "
+		"pg_catalog.current_setting('max_connections')";
+	int users = preflight->config->users;
+	int room;
+
+	if (!query(preflight, sql, 0, NULL))
+		refuse(preflight, "could not count free connections");
+	room = Max(atoi(answer(preflight, 0)), 0);
+	if (room < users)
+		ereport(ERROR,
+				(errcode(ERRCODE_TOO_MANY_CONNECTIONS),
+				 errmsg("target \"%s\" has room for %d more sessions, but the test has %d users",
+						preflight->config->target, room, users),
+				 errhint("Raise max_connections on the target, which is %s (it takes a restart there), "
+						 "or use fewer users.",
+						 answer(preflight, 1))));
+}
+
+static void
+set_search_path(Preflight *preflight)
+{
+	LoadConfig *config = preflight->config;
+	const char *values[] = { config->dataset };
+
+	if (config->dataset == NULL)
+		return;
+	if (!query(preflight, "SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1", 1, values))
+		refuse(preflight, "could not look for the dataset");
+	if (PQntuples(preflight->result) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_SCHEMA_NAME),
+				 errmsg("dataset \"%s\", which scenario \"%s\" runs on, does not exist on target \"%s\"",
+						config->dataset, config->scenario, config->target),
+				 errhint("Create it with: SELECT perfopt.create_dataset(%s);",
+						 quote_literal_cstr(config->dataset))));
+	if (!query(preflight, psprintf("SET search_path = %s, public", quote_identifier(config->dataset)),
+			   0, NULL))
+		refuse(preflight, "could not set search_path");
+}
+
+static int64
+bound(Preflight *preflight, const LoadOperation *operation, const LoadVariable *variable,
+	  const char *sql)
+{
+	if (!query(preflight, psprintf("SELECT (%s\n)::int8", sql), 0, NULL))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("could not evaluate the bound %s of variable \"%s\" of operation \"%s\"",
+							   sql, variable->name, operation->name),
+						errdetail("%s", load_remote_error(preflight->conn)),
+						preflight->config->description ?
+							errhint("Scenario \"%s\": %s", preflight->config->scenario,
+									preflight->config->description) :
+							0));
+	if (PQntuples(preflight->result) != 1 || PQgetisnull(preflight->result, 0, 0))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the bound %s of variable \"%s\" of operation \"%s\" has no value", sql,
+							   variable->name, operation->name)));
+	return pg_strtoint64(answer(preflight, 0));
+}
+
+static void
+evaluate_variables(Preflight *preflight, LoadOperation *operation)
+{
+	for (int i = 0; i < operation->nvariables; i++)
+	{
+		LoadVariable *variable = &operation->variables[i];
+
+		variable->low = bound(preflight, operation, variable, variable->low_sql);
+		variable->high = bound(preflight, operation, variable, variable->high_sql);
+		if (variable->low > variable->high)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("variable \"%s\" of operation \"%s\" has no value between %lld and %lld",
+							variable->name, operation->name, (long long) variable->low,
+							(long long) variable->high),
+					 errdetail("Its bounds are %s and %s.", variable->low_sql, variable->high_sql),
+					 errhint("Are the tables of scenario \"%s\" filled?",
+							 preflight->config->scenario)));
+	}
+}
+
+static void
+try_statement(Preflight *preflight, const LoadOperation *operation, const LoadStatement *statement)
+{
+	LoadConfig *config = preflight->config;
+	const char *sqlstate;
+
+	PQclear(preflight->result);
+	preflight->result = NULL;
+	preflight->result = load_remote_prepare(preflight->conn, statement->sql);
+	if (PQresultStatus(preflight->result) == PGRES_COMMAND_OK)
+		return;
+
+	sqlstate = PQresultErrorField(preflight->result, PG_DIAG_SQLSTATE);
+	ereport(ERROR,
+			(errcode(sqlstate && strlen(sqlstate) == 5 ?
+						 MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2], sqlstate[3],
+									   sqlstate[4]) :
+						 ERRCODE_FDW_ERROR),
+			 errmsg("target \"%s\" refuses statement %d of operation \"%s\", at character %d of its script",
+					config->target, (int) (statement - operation->statements) + 1, operation->name,
+					pg_mbstrlen_with_len(operation->script, statement->offset) + 1),
+			 errdetail("%s", load_remote_error(preflight->conn)),
+			 config->description ?
+				 errhint("Scenario \"%s\": %s", config->scenario, config->description) :
+				 errhint("Each statement is prepared when a user connects, so its tables must exist by then.")));
+}
+
+static void
+try_target(Preflight *preflight)
+{
+	LoadConfig *config = preflight->config;
+
+	connect_target(preflight);
+	recognise_target(preflight);
+	check_room(preflight);
+	set_search_path(preflight);
+	for (int i = 0; i < config->noperations; i++)
+	{
+		LoadOperation *operation = &config->operations[i];
+
+		evaluate_variables(preflight, operation);
+		for (int j = 0; j < operation->nstatements; j++)
+			try_statement(preflight, operation, &operation->statements[j]);
+	}
+}
+
+static void
+close_target(Preflight *preflight)
+{
+	PQclear(preflight->result);
+	if (preflight->conn != NULL)
+		load_remote_close(preflight->conn);
+}
+
+void
+load_preflight(LoadConfig *config)
+{
+	Preflight preflight = { config, NULL, NULL };
+
+	PG_TRY();
+	{
+		try_target(&preflight);
+	}
+	PG_CATCH();
+	{
+		close_target(&preflight);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	close_target(&preflight);
+}

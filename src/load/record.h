@@ -1,0 +1,26 @@
+/*
+ * record.h
+ *	  The rows of a load test, written by its workers in short transactions of their own.
+ *
+ * A transaction never waits for long: it gives way to whoever drops or alters the extension, and a
+ * lock that somebody holds on a table fails it.  What was counted by the second is kept and written
+ * with the next second then; a limited number of seconds is kept.
+ */
+#ifndef PERFOPT_LOAD_RECORD_H
+#define PERFOPT_LOAD_RECORD_H
+
+#include "load/engine.h"
+
+/* The run's row.  ERROR when it can't be written: there is no test without a row. */
+extern void load_record_start(const LoadRun *run, const LoadConfig *config);
+
+/* Rows in test_interval for the second that has ended. */
+extern void load_record_second(Engine *engine, int second);
+
+/* What load_record_second() could not write yet, without ERROR. */
+extern void load_record_rest(const LoadRun *run);
+
+/* Results by operation, and the run's final state.  Tries for a while; false when it had to give up. */
+extern bool load_record_end(LoadRun *run, const LoadConfig *config, LoadState state);
+
+#endif /* PERFOPT_LOAD_RECORD_H */

@@ -1,0 +1,443 @@
+/*
+ * run.c
+ *	  A running load test in shared memory: slots, the segment, starting and ending.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "postmaster/bgworker.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+
+#include "compat.h"
+#include "load/run.h"
+#include "shmem.h"
+
+/* Guarded by PERFOPT_LOAD_LOCK. */
+typedef struct LoadSlot
+{
+	int64 run_id; /* 0: free */
+	dsm_handle handle;
+	int nworkers;
+	int nleft;
+	bool closed; /* workers that start now come too late */
+	ConditionVariable changed;
+} LoadSlot;
+
+static LoadSlot *slots = NULL;
+
+static void
+lock_slots(void)
+{
+	LWLockAcquire(perfopt_lwlock(PERFOPT_LOAD_LOCK), LW_EXCLUSIVE);
+}
+
+static void
+unlock_slots(void)
+{
+	LWLockRelease(perfopt_lwlock(PERFOPT_LOAD_LOCK));
+}
+
+Size
+perfopt_load_shmem_size(void)
+{
+	return MAXALIGN(sizeof(LoadSlot) * LOAD_MAX_RUNS);
+}
+
+void
+perfopt_load_shmem_setup(void)
+{
+	bool found;
+
+	slots = ShmemInitStruct("perfopt load tests", perfopt_load_shmem_size(), &found);
+	if (found)
+		return;
+	memset(slots, 0, perfopt_load_shmem_size());
+	for (int i = 0; i < LOAD_MAX_RUNS; i++)
+		ConditionVariableInit(&slots[i].changed);
+}
+
+const char *
+load_state_name(LoadState state)
+{
+	static const char *const names[] = { "running", "running", "finished", "cancelled", "failed" };
+
+	return names[state];
+}
+
+char *
+load_run_config(const LoadShared *shared)
+{
+	return (char *) shared + shared->config_offset;
+}
+
+LoadWorker *
+load_run_worker(const LoadShared *shared, int worker)
+{
+	return (LoadWorker *) ((char *) shared + shared->workers_offset + shared->worker_size * worker);
+}
+
+LoadResult *
+load_run_result(const LoadShared *shared, int worker, int operation)
+{
+	return (LoadResult *) ((char *) load_run_worker(shared, worker) + shared->result_offset +
+						   shared->result_size * operation);
+}
+
+static void
+init_blocks(LoadShared *shared)
+{
+	for (int i = 0; i < shared->nworkers; i++)
+	{
+		perfopt_histogram_init(&load_run_worker(shared, i)->latency, PERFOPT_HISTOGRAM_COARSE,
+							   LOAD_MIN_EXP, LOAD_MAX_EXP);
+		for (int j = 0; j < shared->noperations; j++)
+			perfopt_histogram_init(&load_run_result(shared, i, j)->latency, PERFOPT_HISTOGRAM_FINE,
+								   LOAD_MIN_EXP, LOAD_MAX_EXP);
+	}
+}
+
+static void
+create_segment(LoadRun *run, const LoadConfig *config, int64 run_id)
+{
+	LoadShared head;
+	LoadShared *shared;
+	StringInfoData bytes;
+	Size size;
+
+	initStringInfo(&bytes);
+	load_config_write(&bytes, config);
+
+	memset(&head, 0, sizeof(head));
+	head.run_id = run_id;
+	head.owner = config->userid;
+	head.users = config->users;
+	head.nworkers = load_workers_for(config->users);
+	head.noperations = config->noperations;
+	head.ramp_up_ns = config->ramp_up_ns;
+	head.duration_ns = config->duration_ns;
+	head.ramp_down_ns = config->ramp_down_ns;
+	head.config_size = bytes.len;
+	head.config_offset = MAXALIGN(sizeof(LoadShared));
+	head.workers_offset = MAXALIGN(head.config_offset + bytes.len);
+	head.result_offset =
+		MAXALIGN(offsetof(LoadWorker, latency) +
+				 perfopt_histogram_size(PERFOPT_HISTOGRAM_COARSE, LOAD_MIN_EXP, LOAD_MAX_EXP));
+	head.result_size =
+		MAXALIGN(offsetof(LoadResult, latency) +
+				 perfopt_histogram_size(PERFOPT_HISTOGRAM_FINE, LOAD_MIN_EXP, LOAD_MAX_EXP));
+	head.worker_size = head.result_offset + head.result_size * head.noperations;
+	size = head.workers_offset + head.worker_size * head.nworkers;
+
+	run->segment = dsm_create(size, 0);
+	run->shared = shared = dsm_segment_address(run->segment);
+	memset(shared, 0, size);
+	*shared = head;
+	pg_atomic_init_u32(&shared->recorded, 0);
+	pg_atomic_init_u32(&shared->ready, 0);
+	pg_atomic_init_u32(&shared->stop, LOAD_GO_ON);
+	pg_atomic_init_u64(&shared->clock, 0);
+	pg_atomic_init_u32(&shared->state, LOAD_STARTING);
+	SpinLockInit(&shared->mutex);
+	memcpy(load_run_config(shared), bytes.data, bytes.len);
+	init_blocks(shared);
+}
+
+static void
+claim_slot(LoadRun *run)
+{
+	run->slot = -1;
+	lock_slots();
+	for (int i = 0; i < LOAD_MAX_RUNS; i++)
+	{
+		if (slots[i].run_id == 0)
+		{
+			slots[i].run_id = run->shared->run_id;
+			slots[i].handle = dsm_segment_handle(run->segment);
+			slots[i].nworkers = run->shared->nworkers;
+			slots[i].nleft = 0;
+			slots[i].closed = false;
+			run->slot = i;
+			break;
+		}
+	}
+	unlock_slots();
+
+	if (run->slot < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("%d load tests are running already", LOAD_MAX_RUNS),
+				 errhint("Wait for one with perfopt.wait_test, or end it with perfopt.cancel_test.")));
+}
+
+/*
+ * Called when starting failed: workers that have not joined are counted as gone, and those that run
+ * are told to stop.  The last of them frees the slot; with none, it is done here.
+ */
+static void
+abandon_start(int code, Datum arg)
+{
+	LoadRun *run = (LoadRun *) DatumGetPointer(arg);
+	LoadSlot *slot = &slots[run->slot];
+	int missing = 0;
+
+	load_run_stop(run, LOAD_STOP_FAILED);
+	lock_slots();
+	if (slot->run_id == run->shared->run_id)
+	{
+		slot->closed = true;
+		for (int i = 0; i < run->shared->nworkers; i++)
+			missing += !load_run_worker(run->shared, i)->joined;
+		slot->nleft += missing;
+		if (missing > 0 && slot->nleft == slot->nworkers)
+			slot->run_id = 0;
+	}
+	unlock_slots();
+}
+
+static void
+register_workers(const LoadRun *run, BackgroundWorkerHandle **handles)
+{
+	int n = run->shared->nworkers;
+
+	for (int i = 0; i < n; i++)
+	{
+		BackgroundWorker worker;
+
+		memset(&worker, 0, sizeof(worker));
+		worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+		worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+		worker.bgw_restart_time = BGW_NEVER_RESTART;
+		worker.bgw_main_arg = Int32GetDatum(run->slot);
+		worker.bgw_notify_pid = MyProcPid;
+		strlcpy(worker.bgw_library_name, "perfopt", sizeof(worker.bgw_library_name));
+		strlcpy(worker.bgw_function_name, "perfopt_load_worker_main",
+				sizeof(worker.bgw_function_name));
+		snprintf(worker.bgw_name, sizeof(worker.bgw_name), "perfopt load " INT64_FORMAT,
+				 run->shared->run_id);
+		strlcpy(worker.bgw_type, "perfopt load", sizeof(worker.bgw_type));
+		memcpy(worker.bgw_extra, &run->shared->run_id, sizeof(int64));
+		memcpy(worker.bgw_extra + sizeof(int64), &i, sizeof(int));
+
+		if (!RegisterDynamicBackgroundWorker(&worker, &handles[i]))
+			ereport(ERROR,
+					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+					 errmsg("could not start the load test's %d background workers", n),
+					 errdetail("A load test has a worker for every %d users.",
+							   LOAD_USERS_PER_WORKER),
+					 errhint("Raise max_worker_processes, which is %d, and restart the server.",
+							 max_worker_processes)));
+	}
+}
+
+/* A worker that could not be forked, or died before it joined, will never say so itself. */
+static bool
+all_joined(const LoadRun *run, BackgroundWorkerHandle **handles)
+{
+	bool all = true;
+
+	for (int i = 0; i < run->shared->nworkers; i++)
+	{
+		bool joined;
+		pid_t pid;
+		BgwHandleStatus status = GetBackgroundWorkerPid(handles[i], &pid);
+
+		lock_slots();
+		joined = load_run_worker(run->shared, i)->joined;
+		unlock_slots();
+		if (!joined && (status == BGWH_STOPPED || status == BGWH_POSTMASTER_DIED))
+			ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+							errmsg("a background worker of the load test could not start"),
+							errhint("The server log says why.")));
+		all &= joined;
+	}
+	return all;
+}
+
+/* Raises the run's problem as this session's ERROR. */
+static void
+raise_problem(const LoadShared *shared)
+{
+	int sqlerrcode = ERRCODE_INTERNAL_ERROR;
+	char *problem = load_run_problem(shared, &sqlerrcode);
+
+	ereport(ERROR, (errcode(sqlerrcode), errmsg("could not start the load test: %s",
+												problem ? problem : "it was stopped")));
+}
+
+void
+load_run_start(LoadRun *run, const LoadConfig *config, int64 run_id)
+{
+	BackgroundWorkerHandle **handles;
+
+	create_segment(run, config, run_id);
+	handles = palloc0(sizeof(BackgroundWorkerHandle *) * run->shared->nworkers);
+	claim_slot(run);
+
+	PG_ENSURE_ERROR_CLEANUP(abandon_start, PointerGetDatum(run));
+	{
+		register_workers(run, handles);
+		while (!all_joined(run, handles) || pg_atomic_read_u32(&run->shared->recorded) == 0)
+		{
+			if (pg_atomic_read_u32(&run->shared->stop) != LOAD_GO_ON)
+				raise_problem(run->shared);
+			load_run_sleep(run, 50);
+		}
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(abandon_start, PointerGetDatum(run));
+}
+
+bool
+load_run_open(LoadRun *run, int64 run_id)
+{
+	dsm_handle handle = 0;
+
+	memset(run, 0, sizeof(*run));
+	if (run_id <= 0)
+		return false;
+	lock_slots();
+	for (int i = 0; i < LOAD_MAX_RUNS; i++)
+	{
+		if (slots[i].run_id == run_id)
+		{
+			run->slot = i;
+			handle = slots[i].handle;
+		}
+	}
+	unlock_slots();
+	if (handle == 0)
+		return false;
+
+	/* NULL when its last worker detached in between. */
+	run->segment = dsm_attach(handle);
+	if (run->segment == NULL)
+		return false;
+	run->shared = dsm_segment_address(run->segment);
+	return true;
+}
+
+bool
+load_run_exists(int64 run_id)
+{
+	bool exists = false;
+
+	lock_slots();
+	for (int i = 0; i < LOAD_MAX_RUNS; i++)
+		exists |= slots[i].run_id == run_id;
+	unlock_slots();
+	return exists;
+}
+
+void
+load_run_close(LoadRun *run)
+{
+	dsm_detach(run->segment);
+	run->segment = NULL;
+	run->shared = NULL;
+}
+
+bool
+load_run_over(const LoadRun *run)
+{
+	return load_run_state(run->shared) >= LOAD_FINISHED;
+}
+
+void
+load_run_sleep(const LoadRun *run, long timeout_ms)
+{
+	(void) ConditionVariableTimedSleep(&slots[run->slot].changed, timeout_ms,
+									   PERFOPT_WAIT_EVENT_MAIN);
+	ConditionVariableCancelSleep();
+	CHECK_FOR_INTERRUPTS();
+}
+
+void
+load_run_wake(LoadRun *run)
+{
+	ConditionVariableBroadcast(&slots[run->slot].changed);
+}
+
+bool
+load_run_stop(LoadRun *run, LoadStop why)
+{
+	uint32 expected = LOAD_GO_ON;
+
+	return pg_atomic_compare_exchange_u32(&run->shared->stop, &expected, why);
+}
+
+void
+load_run_fail(LoadRun *run, int sqlerrcode, const char *problem)
+{
+	LoadShared *shared = run->shared;
+
+	SpinLockAcquire(&shared->mutex);
+	if (shared->problem[0] == '\0')
+	{
+		shared->sqlerrcode = sqlerrcode;
+		strlcpy(shared->problem, problem, sizeof(shared->problem));
+	}
+	SpinLockRelease(&shared->mutex);
+	load_run_stop(run, LOAD_STOP_FAILED);
+	load_run_wake(run);
+}
+
+char *
+load_run_problem(const LoadShared *shared, int *sqlerrcode)
+{
+	LoadShared *mutable = unconstify(LoadShared *, shared);
+	char problem[sizeof(shared->problem)];
+
+	SpinLockAcquire(&mutable->mutex);
+	memcpy(problem, shared->problem, sizeof(problem));
+	if (problem[0] != '\0' && sqlerrcode != NULL)
+		*sqlerrcode = shared->sqlerrcode;
+	SpinLockRelease(&mutable->mutex);
+	return problem[0] == '\0' ? NULL : pstrdup(problem);
+}
+
+bool
+load_run_join(LoadRun *run, int slot, int64 run_id, int worker)
+{
+	bool joined = false;
+
+	if (!load_run_open(run, run_id))
+		return false;
+	dsm_pin_mapping(run->segment);
+
+	lock_slots();
+	if (slots[slot].run_id == run_id && !slots[slot].closed)
+		joined = load_run_worker(run->shared, worker)->joined = true;
+	unlock_slots();
+	if (joined)
+		load_run_wake(run);
+	return joined;
+}
+
+bool
+load_run_leave(LoadRun *run, int worker)
+{
+	LoadWorker *mine = load_run_worker(run->shared, worker);
+	bool last = false;
+
+	lock_slots();
+	if (!mine->left)
+	{
+		mine->left = true;
+		last = ++slots[run->slot].nleft == slots[run->slot].nworkers;
+	}
+	unlock_slots();
+	return last;
+}
+
+void
+load_run_finish(LoadRun *run, LoadState state)
+{
+	pg_atomic_write_u32(&run->shared->state, state);
+	lock_slots();
+	if (slots[run->slot].run_id == run->shared->run_id)
+		slots[run->slot].run_id = 0;
+	unlock_slots();
+	load_run_wake(run);
+}

@@ -1,0 +1,166 @@
+/*
+ * run.h
+ *	  A running load test in shared memory.
+ *
+ * A slot in the server's fixed shared memory says which runs exist; everything else of a run is in a
+ * dynamic segment that its workers and whoever asks about it attach: the configuration as bytes, the
+ * clock, and for each worker a block that only that worker writes and everybody may read while it is
+ * written (figures of a running test may be one call apart from each other).
+ *
+ * A run is over when its last worker has left it, having written the rows.  The slot is free from then
+ * on; those who wait still have the segment.  A run that failed keeps its results so far.
+ */
+#ifndef PERFOPT_LOAD_RUN_H
+#define PERFOPT_LOAD_RUN_H
+
+#include "datatype/timestamp.h"
+#include "port/atomics.h"
+#include "storage/condition_variable.h"
+#include "storage/dsm.h"
+#include "storage/spin.h"
+
+#include "load/load.h"
+
+#define LOAD_MAX_RUNS 8
+#define LOAD_MAX_ERRORS 16 /* SQLSTATEs kept apart for each operation and worker */
+
+typedef enum LoadState
+{
+	LOAD_STARTING, /* connecting; the clock does not run yet */
+	LOAD_RUNNING,
+	/* final ones */
+	LOAD_FINISHED,
+	LOAD_CANCELLED,
+	LOAD_FAILED
+} LoadState;
+
+typedef struct LoadError
+{
+	char sqlstate[6];
+	uint64 count;
+	char message[200]; /* of the first */
+} LoadError;
+
+/*
+ * An operation's outcome in one worker.  Calls are those that began while the load was held at its
+ * full height (after ramp-up, before ramp-down), however long they took; throughput counts those that
+ * ended well within that time.
+ */
+typedef struct LoadResult
+{
+	uint64 calls;
+	uint64 errors;
+	uint64 completed;
+	int nkinds;
+	LoadError kinds[LOAD_MAX_ERRORS];
+	uint64 other_errors;	/* of further SQLSTATEs */
+	PerfoptHistogram latency; /* ms, of calls without error; flexible, so last */
+} LoadResult;
+
+/* A worker's block; its results follow. */
+typedef struct LoadWorker
+{
+	bool joined; /* under the run room's lock */
+	bool left;
+	int connected;
+	int users;		   /* started and not stopped */
+	uint64 calls;	   /* since the clock started, ramps included */
+	uint64 errors;
+	uint64 lost;	   /* connections that broke or could not be made during the test */
+	LoadError lost_first;
+	int64 ended;	   /* when its last user stopped */
+	PerfoptHistogram latency; /* of all operations, brought up to date each second; flexible */
+} LoadWorker;
+
+typedef struct LoadShared
+{
+	int64 run_id;
+	Oid owner;
+	int users;
+	int nworkers;
+	int noperations;
+	int64 ramp_up_ns;
+	int64 duration_ns;
+	int64 ramp_down_ns;
+	uint32 config_size;
+	Size config_offset;
+	Size workers_offset;
+	Size worker_size;
+	Size result_offset; /* within a worker's block */
+	Size result_size;
+
+	pg_atomic_uint32 recorded;	/* the run's row is committed */
+	pg_atomic_uint32 ready;		/* workers whose users are connected */
+	pg_atomic_uint32 stop;		/* LoadStop */
+	pg_atomic_uint64 clock;		/* when the test began; 0 before */
+	pg_atomic_uint32 state;		/* LoadState */
+	slock_t mutex;				/* of the two below, which are set once */
+	int sqlerrcode;
+	char problem[512];
+} LoadShared;
+
+/* Why the workers must stop early; the first one set stays. */
+typedef enum LoadStop
+{
+	LOAD_GO_ON,
+	LOAD_STOP_CANCELLED,
+	LOAD_STOP_FAILED
+} LoadStop;
+
+/* A run as seen by one process. */
+typedef struct LoadRun
+{
+	int slot;
+	dsm_segment *segment;
+	LoadShared *shared;
+} LoadRun;
+
+extern Size perfopt_load_shmem_size(void);
+extern void perfopt_load_shmem_setup(void);
+
+/*
+ * Starts the workers and returns once the run's row is committed.  An ERROR leaves nothing behind but
+ * perhaps that row.  The caller closes the run, whose segment goes with its resource owner otherwise.
+ */
+extern void load_run_start(LoadRun *run, const LoadConfig *config, int64 run_id);
+
+/* False when no such run goes on. */
+extern bool load_run_open(LoadRun *run, int64 run_id);
+extern bool load_run_exists(int64 run_id);
+extern void load_run_close(LoadRun *run);
+
+extern bool load_run_over(const LoadRun *run);
+
+/* Waits for a change of state, at most that long; interruptible. */
+extern void load_run_sleep(const LoadRun *run, long timeout_ms);
+
+/* Without waiting.  False when the workers had been told to stop before. */
+extern bool load_run_stop(LoadRun *run, LoadStop why);
+
+/* Stops the run as failed; the first problem is kept. */
+extern void load_run_fail(LoadRun *run, int sqlerrcode, const char *problem);
+
+/* The problem of a failed run, palloc'd; NULL when there is none. */
+extern char *load_run_problem(const LoadShared *shared, int *sqlerrcode);
+
+/* For workers.  join: false when the run is gone.  leave: true for the last one, who must finish. */
+extern bool load_run_join(LoadRun *run, int slot, int64 run_id, int worker);
+extern bool load_run_leave(LoadRun *run, int worker);
+extern void load_run_finish(LoadRun *run, LoadState state);
+extern void load_run_wake(LoadRun *run);
+
+extern char *load_run_config(const LoadShared *shared);
+extern LoadWorker *load_run_worker(const LoadShared *shared, int worker);
+extern LoadResult *load_run_result(const LoadShared *shared, int worker, int operation);
+
+static inline LoadState
+load_run_state(const LoadShared *shared)
+{
+	return (LoadState) pg_atomic_read_u32(unconstify(pg_atomic_uint32 *, &shared->state));
+}
+
+extern const char *load_state_name(LoadState state);
+
+extern PGDLLEXPORT void perfopt_load_worker_main(Datum slot);
+
+#endif /* PERFOPT_LOAD_RUN_H */

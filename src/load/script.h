@@ -1,0 +1,63 @@
+/*
+ * script.h
+ *	  Splits an operation's script into statements and turns its :variables into parameters.
+ *
+ * Follows the server's lexer with standard_conforming_strings on: quoted strings and names, E'',
+ * dollar quotes, nested comments, ::, := and array slices are left alone, and so is whatever is
+ * inside parentheses.  Inside brackets a colon right after an operand is a slice, as in a[1:n], and so
+ * is one before a name that is not a variable.
+ *
+ * Pure C: no PostgreSQL, no allocation.  Offsets are bytes from the start of the script.
+ */
+#ifndef PERFOPT_SCRIPT_H
+#define PERFOPT_SCRIPT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Distinct variables in one statement. */
+#define PERFOPT_SCRIPT_MAX_PARAMS 64
+
+typedef struct PerfoptScript
+{
+	const char *text;
+	const char *const *variables; /* names that :name may use */
+	int nvariables;
+	size_t offset; /* where the next statement may begin */
+} PerfoptScript;
+
+typedef struct PerfoptStatement
+{
+	size_t offset;						   /* of its first character */
+	size_t length;						   /* of the text with $n in place of :name */
+	int nparams;
+	int params[PERFOPT_SCRIPT_MAX_PARAMS]; /* index in variables of $1, $2 ... */
+} PerfoptStatement;
+
+typedef enum PerfoptScriptResult
+{
+	PERFOPT_SCRIPT_STATEMENT,
+	PERFOPT_SCRIPT_END,
+	PERFOPT_SCRIPT_ERROR
+} PerfoptScriptResult;
+
+/* What is wrong, as a lower-case phrase without the position; the hint is NULL or a sentence. */
+typedef struct PerfoptScriptError
+{
+	size_t offset;
+	char message[192];
+	const char *hint;
+} PerfoptScriptError;
+
+/* Room that `sql` needs below, whatever the script holds. */
+extern size_t perfopt_script_buffer_size(const char *text);
+
+extern void perfopt_script_init(PerfoptScript *script, const char *text,
+								const char *const *variables, int nvariables);
+
+/* Writes the next statement's text to sql, NUL-terminated. */
+extern PerfoptScriptResult perfopt_script_next(PerfoptScript *script, char *sql,
+											   PerfoptStatement *statement,
+											   PerfoptScriptError *error);
+
+#endif /* PERFOPT_SCRIPT_H */
