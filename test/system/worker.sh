@@ -142,6 +142,20 @@ takes 5 "and back" admin -c 'ALTER DATABASE renamed RENAME TO watched'
 since=$(clock)
 ok "and the watching goes on under the old name" all_collect "$since" 10
 
+# A load test has sessions in that database too.
+start_load()
+{
+	sql -c "SELECT perfopt.create_dataset('integration')" >/dev/null 2>&1
+	sql -c "SELECT perfopt.start_test('{\"users\": 5, \"duration\": \"10 min\"}')" >/dev/null
+	cluster_wait_for main 30 "SELECT calls > 0 AND state = 'running' FROM perfopt.test_progress((SELECT max(run_id) FROM perfopt.test_run))"
+}
+ok "a load test runs" start_load
+takes 10 "a plain DROP DATABASE succeeds under it" admin -c 'DROP DATABASE watched'
+admin -c 'CREATE DATABASE watched'
+since=$(clock)
+install
+ok "made again, it is watched again" all_collect "$since" 10
+
 # A session of somebody else is in the way, as ever; the workers left for nothing and return.
 cluster_psql main -c 'SELECT pg_sleep(60)' >/dev/null 2>&1 &
 sleeper=$!
@@ -173,13 +187,15 @@ for worker in sampler collector prober; do
 	ok "and all collect within 10 s of its accepting connections" all_collect "$since" 10
 done
 
-# Shutdown in the middle of a cycle.
+# Shutdown in the middle of a cycle and of a load test.
+ok "a load test runs again" start_load
 kill -STOP "$redis_pid"
 ok "the prober waits again" cluster_wait_for main 15 "SELECT state = 'active' AND wait_event_type = 'Extension' FROM pg_stat_activity WHERE backend_type = 'perfopt prober'"
-takes 5 "a fast shutdown does not wait for it" cluster_down main fast
+takes 5 "a fast shutdown waits for neither" cluster_down main fast
 kill -CONT "$redis_pid"
 cluster_up main
 since=$(clock)
 ok "and after the start all collect" all_collect "$since" 10
+is "and the load test is not taken for running" "$(sql -c "SELECT count(*) FROM perfopt.test_run WHERE state = 'running'")" 0
 
 done_testing
