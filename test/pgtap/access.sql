@@ -1,0 +1,205 @@
+-- Who may do what: every object of the schema against PUBLIC, each level, pg_monitor and the owner.
+-- The list below is the test's own; an object that is not in it fails the test.
+\set QUIET on
+\set ON_ERROR_STOP on
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS pgtap;
+CREATE EXTENSION IF NOT EXISTS perfopt;
+BEGIN;
+
+-- level: the lowest that has the privilege; nobody means the owner alone.
+CREATE TEMP TABLE expected (kind text, object text, privilege text, level text);
+INSERT INTO expected
+  SELECT kind, object, privilege, level
+  FROM (VALUES
+    ('schema', 'perfopt',
+     'USAGE', 'viewer'),
+    ('wrapper', 'perfopt',
+     'USAGE', 'nobody'),
+    ('server', 'perfopt_local',
+     'USAGE', 'tester'),
+    ('type', 'histogram',
+     'USAGE', 'viewer'),
+    ('table', 'metric;
+       series;
+       sample_hot;
+       sample;
+       active_session_hot;
+       active_sessions;
+       blocking;
+       source_status;
+       access_rule;
+       scenario;
+       operation;
+       dataset;
+       test_run;
+       test_operation;
+       test_interval;
+       analysis;
+       bottleneck;
+       recommendation',
+     'SELECT', 'viewer'),
+    ('table', 'scenario;
+       operation;
+       dataset',
+     'INSERT, UPDATE, DELETE', 'tester'),
+    ('sequence', 'metric_metric_id_seq;
+       series_series_id_seq;
+       operation_operation_id_seq;
+       test_run_run_id_seq;
+       analysis_analysis_id_seq;
+       recommendation_recommendation_id_seq',
+     'USAGE', 'nobody'),
+    ('function', 'checked_metric(text);
+       checked_dimension(text);
+       checked_positive(text,interval);
+       current_metrics(text);
+       metric_history(text,interval,interval,jsonb);
+       share_interval(double precision[],double precision[],double precision);
+       db_time(interval,text);
+       read_source_status();
+       bottlenecks(interval,timestamp with time zone);
+       recommendations(bigint);
+       live_progress(bigint);
+       live_report(bigint);
+       test_progress(bigint);
+       test_report(bigint);
+       wait_test(bigint,interval)',
+     'EXECUTE', 'viewer'),
+    ('function', 'histogram(double precision);
+       merge(histogram);
+       quantile(histogram,double precision);
+       quantile(histogram,double precision[]);
+       histogram_count(histogram);
+       histogram_sum(histogram);
+       histogram_mean(histogram);
+       histogram_min(histogram);
+       histogram_max(histogram);
+       histogram_buckets(histogram)',
+     'EXECUTE', 'viewer'),
+    ('function', 'load_test(integer,interval,interval,interval,interval,text,text,double precision,jsonb,jsonb);
+       start_test(jsonb);
+       cancel_test(bigint);
+       check_target(text);
+       create_dataset(text,integer,text);
+       drop_dataset(text);
+       reset_dataset(text);
+       dataset_integration(text,integer);
+       dataset_schema_mark(text);
+       dataset_share(bigint,bigint)',
+     'EXECUTE', 'tester'),
+    ('function', 'collect_now();
+       maintain_now();
+       "analyze"(interval,timestamp with time zone);
+       accept_recommendation(bigint,text);
+       dismiss_recommendation(bigint,text)',
+     'EXECUTE', 'operator'),
+    ('function', 'grant_access(regrole,text);
+       revoke_access(regrole,text)',
+     'EXECUTE', 'admin'),
+    ('function', 'access_command(text,access_rule,regrole);
+       checked_level(text);
+       target_validator(text[],oid);
+       histogram_in(cstring);
+       histogram_out(histogram);
+       histogram_recv(internal);
+       histogram_send(histogram);
+       histogram_add(internal,double precision);
+       histogram_add_histogram(internal,histogram);
+       histogram_combine(internal,internal);
+       histogram_serialize(internal);
+       histogram_deserialize(bytea,internal);
+       histogram_final(internal)',
+     'EXECUTE', 'nobody')
+  ) v (kind, objects, privileges, level),
+  LATERAL regexp_split_to_table(objects, E'\\s*;\\s*') object,
+  LATERAL regexp_split_to_table(privileges, ',\s*') privilege;
+
+-- What there is: tables, views and sequences but partitions, functions, types that can be granted, servers.
+CREATE TEMP TABLE present AS
+  SELECT CASE WHEN c.relkind = 'S' THEN 'sequence' ELSE 'table' END AS kind, c.relname::text AS object, c.oid
+  FROM pg_class c
+  WHERE c.relnamespace = 'perfopt'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND NOT c.relispartition
+  UNION ALL
+  SELECT 'function', regexp_replace(p.oid::regprocedure::text, 'perfopt\.', '', 'g'), p.oid
+  FROM pg_proc p WHERE p.pronamespace = 'perfopt'::regnamespace
+  UNION ALL
+  SELECT 'type', t.typname, t.oid FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid
+  WHERE t.typnamespace = 'perfopt'::regnamespace AND t.typelem = 0 AND (c.oid IS NULL OR c.relkind = 'c')
+  UNION ALL
+  SELECT 'server', s.srvname, s.oid FROM pg_foreign_server s
+  JOIN pg_depend d ON d.classid = 'pg_foreign_server'::regclass AND d.objid = s.oid AND d.deptype = 'e'
+  JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'perfopt'
+  UNION ALL
+  SELECT 'wrapper', f.fdwname, f.oid FROM pg_foreign_data_wrapper f WHERE f.fdwname = 'perfopt'
+  UNION ALL
+  SELECT 'schema', n.nspname, n.oid FROM pg_namespace n WHERE n.nspname = 'perfopt';
+
+CREATE FUNCTION pg_temp.has(who text, kind text, object oid, privilege text) RETURNS boolean LANGUAGE sql AS $$
+  SELECT CASE kind
+    WHEN 'table' THEN has_table_privilege(who, object, privilege)
+    WHEN 'sequence' THEN has_sequence_privilege(who, object, privilege)
+    WHEN 'function' THEN has_function_privilege(who, object, privilege)
+    WHEN 'type' THEN has_type_privilege(who, object, privilege)
+    WHEN 'server' THEN has_server_privilege(who, object, privilege)
+    WHEN 'wrapper' THEN has_foreign_data_wrapper_privilege(who, object, privilege)
+    WHEN 'schema' THEN has_schema_privilege(who, object, privilege)
+  END
+$$;
+CREATE TEMP TABLE privilege AS
+  SELECT kind, regexp_split_to_table(privileges, ',') AS privilege
+  FROM (VALUES ('table', 'SELECT,INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER'),
+               ('sequence', 'USAGE,SELECT,UPDATE'), ('function', 'EXECUTE'), ('type', 'USAGE'),
+               ('server', 'USAGE'), ('wrapper', 'USAGE'), ('schema', 'USAGE,CREATE')) v (kind, privileges);
+
+-- A role without any grant stands for PUBLIC, one that was granted and revoked must be as poor again.
+CREATE ROLE access_nobody;
+CREATE ROLE access_viewer;
+CREATE ROLE access_tester;
+CREATE ROLE access_operator;
+CREATE ROLE access_admin;
+CREATE ROLE access_former;
+CREATE ROLE access_lowered;
+SELECT perfopt.grant_access('access_viewer', 'viewer'), perfopt.grant_access('access_tester', 'tester'),
+       perfopt.grant_access('access_operator', 'operator'), perfopt.grant_access('access_admin', 'admin'),
+       perfopt.grant_access('access_former', 'admin'), perfopt.grant_access('access_lowered', 'admin') \g /dev/null
+SELECT perfopt.revoke_access('access_former'), perfopt.revoke_access('access_lowered', 'operator') \g /dev/null
+CREATE TEMP TABLE who AS
+  SELECT * FROM (VALUES ('access_nobody', 0), ('access_former', 0), ('access_viewer', 1), ('pg_monitor', 1),
+    ('access_tester', 2), ('access_lowered', 2), ('access_operator', 3), ('access_admin', 4),
+    ((SELECT r.rolname FROM pg_extension e JOIN pg_roles r ON r.oid = e.extowner WHERE e.extname = 'perfopt'), 5)
+  ) v (role, rank);
+
+SELECT plan(6 + (SELECT count(*) FROM who)::int);
+
+SELECT is_empty('SELECT kind, object FROM present EXCEPT SELECT kind, object FROM expected ORDER BY 1, 2',
+  'every object is in the list of this test');
+SELECT is_empty('SELECT kind, object FROM expected EXCEPT SELECT kind, object FROM present ORDER BY 1, 2',
+  'and everything in the list exists');
+
+SELECT is_empty(format($$
+  SELECT p.kind, p.object, v.privilege, pg_temp.has(%L, p.kind, p.oid, v.privilege) AS has_it
+  FROM present p JOIN privilege v USING (kind)
+  WHERE pg_temp.has(%L, p.kind, p.oid, v.privilege) <>
+        (%s = 5 OR EXISTS (SELECT FROM expected e WHERE e.kind = p.kind AND e.object = p.object
+                          AND e.privilege = v.privilege
+                          AND array_position(ARRAY['viewer', 'tester', 'operator', 'admin'], e.level) <= %s))
+  ORDER BY 1, 2, 3$$, role, role, rank, rank),
+  format('%s has just what it should have', CASE rank WHEN 5 THEN 'the owner' ELSE role END))
+FROM who ORDER BY rank, role;
+
+SELECT throws_ok($$SELECT perfopt.grant_access('access_nobody', 'king')$$, '22023', NULL, 'an unknown level is refused');
+SET ROLE access_operator;
+SELECT throws_ok($$SELECT perfopt.grant_access('access_operator', 'admin')$$, '42501', NULL,
+  'an operator cannot make itself an admin');
+RESET ROLE;
+SET ROLE access_viewer;
+SELECT lives_ok($$SELECT * FROM perfopt.db_time(); SELECT * FROM perfopt.sample LIMIT 1;
+  SELECT * FROM perfopt.current_metrics(); SELECT * FROM perfopt.bottlenecks('1 min');
+  SELECT * FROM perfopt.source_status$$, 'a viewer can really look');
+RESET ROLE;
+SET ROLE access_nobody;
+SELECT throws_ok('SELECT * FROM perfopt.sample LIMIT 1', '42501', NULL, 'somebody without a level cannot');
+RESET ROLE;
+SELECT * FROM finish();
+ROLLBACK;
