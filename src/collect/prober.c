@@ -4,7 +4,6 @@
  */
 #include "postgres.h"
 
-#include "nodes/value.h"
 #include "utils/memutils.h"
 
 #include "collect/collect.h"
@@ -50,6 +49,19 @@ perfopt_prober_timeout_ms(void)
 	return Min(perfopt_probe_timeout_ms, (deadline_ms - CYCLE_RESERVE_MS) / 2);
 }
 
+static bool
+is_among(List *names, const char *name)
+{
+	ListCell *cell;
+
+	foreach (cell, names)
+	{
+		if (strcmp(lfirst(cell), name) == 0)
+			return true;
+	}
+	return false;
+}
+
 /*
  * The validator is not told a server's TYPE, so this is where someone learns that a TYPE was misspelt
  * or does not go with the options.  Redis targets are reported by their own source.
@@ -61,8 +73,8 @@ collect_target_problems(PerfoptBatch *batch)
 	static List *noted = NIL;
 	List *targets = perfopt_prober_targets(NULL);
 	List *problems = NIL;
+	MemoryContext oldcontext = MemoryContextSwitchTo(TopMemoryContext);
 	ListCell *cell;
-	MemoryContext oldcontext;
 
 	foreach (cell, targets)
 	{
@@ -75,18 +87,18 @@ collect_target_problems(PerfoptBatch *batch)
 		if (problem == NULL)
 			continue;
 		perfopt_collect_note(SOURCE_TARGET, target->name, problem, -1, 0);
-		problems = lappend(problems, makeString(target->name));
+		problems = lappend(problems, pstrdup(target->name));
+		pfree(problem);
 	}
+	MemoryContextSwitchTo(oldcontext);
 
 	foreach (cell, noted)
 	{
-		if (!list_member(problems, lfirst(cell)))
-			perfopt_collect_forget(SOURCE_TARGET, strVal(lfirst(cell)));
+		if (!is_among(problems, lfirst(cell)))
+			perfopt_collect_forget(SOURCE_TARGET, lfirst(cell));
 	}
 	list_free_deep(noted);
-	oldcontext = MemoryContextSwitchTo(TopMemoryContext);
-	noted = copyObject(problems);
-	MemoryContextSwitchTo(oldcontext);
+	noted = problems;
 }
 
 const char *

@@ -369,6 +369,15 @@ look_up(const char *host, char *address, size_t capacity, char *error, size_t er
 	return false;
 }
 
+/* The validator lets through a list of ports too, which libpq takes; only the first counts here. */
+static int
+port_of(const PerfoptTarget *target)
+{
+	long port = target->port ? strtol(target->port, NULL, 10) : 0;
+
+	return port > 0 ? (int) port : DEFAULT_PORT;
+}
+
 static void
 attach(Probe *probe, redisAsyncContext *connection)
 {
@@ -398,7 +407,7 @@ start(Probe *probe)
 		connection = redisAsyncConnectUnix(target->host);
 	else
 	{
-		int port = target->port && target->port[0] ? atoi(target->port) : DEFAULT_PORT;
+		int port = port_of(target);
 
 		if (is_address(target->host))
 			strlcpy(address, target->host, sizeof(address));

@@ -164,7 +164,7 @@ like "a name that does not exist too" "$(latest redis_up nowhere) $(status_of no
 like "a TYPE that does not exist too" "$(sql -c "SELECT last_error FROM perfopt.source_status WHERE target = 'odd'")" 'unknown TYPE "rediss"'
 sql -c 'DROP SERVER nohost, nowhere, odd, http, flood, hangup'
 collect
-kill $(jobs -p)
+for listener_pid in $(jobs -p); do kill "$listener_pid"; done
 is "dropped targets leave source_status" "$(sql -c "SELECT string_agg(target, ',' ORDER BY target) FROM perfopt.source_status WHERE target IS NOT NULL")" cache,other
 
 # Nothing is left behind by many cycles, be the target up or down.

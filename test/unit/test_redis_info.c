@@ -162,8 +162,7 @@ nonsense_gives_nothing(void **state)
 		"connected_clients:\r\n",
 		"connected_clients:many\r\n",
 		"connected_clients:3x\r\n",
-		"connected_clients:"
-		"00000000000000000000000000000000000000000000000000000000000000000000001\r\n",
+		"maxmemory:00000000000000000000000000000000000000000000000000000000000000001\r\n",
 		"cmdstat_:calls=1\r\n",
 		"cmdstat_get:\r\n",
 		"cmdstat_get:calls\r\n",
@@ -194,7 +193,7 @@ labels_too_long_are_left_out(void **state)
 
 	(void) state;
 	memset(text + strlen(text), 'x', 500);
-	strcpy(text + 508, ":calls=1,usec=1\r\n");
+	memcpy(text + 508, ":calls=1,usec=1\r\n", sizeof(":calls=1,usec=1\r\n"));
 	assert_int_equal(perfopt_redis_info(text, keep, &values), 0);
 }
 
