@@ -47,8 +47,27 @@ INSERT INTO perfopt.access_rule (level, kind, privileges, object) VALUES
   ('tester', 'function', 'EXECUTE', 'perfopt.load_test(int, interval, interval, interval, interval, text, text, float8, jsonb, jsonb)'),
   ('tester', 'function', 'EXECUTE', 'perfopt.start_test(jsonb)'),
   ('tester', 'function', 'EXECUTE', 'perfopt.cancel_test(bigint)'),
+  ('viewer', 'table', 'SELECT', 'perfopt.dataset'),
+  ('viewer', 'type', 'USAGE', 'perfopt.histogram'),
+  ('viewer', 'function', 'EXECUTE', 'perfopt.histogram(float8)'),
+  ('viewer', 'function', 'EXECUTE', 'perfopt.merge(perfopt.histogram)'),
+  ('viewer', 'function', 'EXECUTE', 'perfopt.quantile(perfopt.histogram, float8)'),
+  ('viewer', 'function', 'EXECUTE', 'perfopt.quantile(perfopt.histogram, float8[])'),
+  ('viewer', 'function', 'EXECUTE', 'perfopt.histogram_count(perfopt.histogram)'),
+  ('viewer', 'function', 'EXECUTE', 'perfopt.histogram_sum(perfopt.histogram)'),
+  ('viewer', 'function', 'EXECUTE', 'perfopt.histogram_mean(perfopt.histogram)'),
+  ('viewer', 'function', 'EXECUTE', 'perfopt.histogram_min(perfopt.histogram)'),
+  ('viewer', 'function', 'EXECUTE', 'perfopt.histogram_max(perfopt.histogram)'),
+  ('viewer', 'function', 'EXECUTE', 'perfopt.histogram_buckets(perfopt.histogram)'),
   ('tester', 'table', 'INSERT, UPDATE, DELETE', 'perfopt.scenario'),
   ('tester', 'table', 'INSERT, UPDATE, DELETE', 'perfopt.operation'),
+  ('tester', 'table', 'INSERT, UPDATE, DELETE', 'perfopt.dataset'),
+  ('tester', 'function', 'EXECUTE', 'perfopt.create_dataset(text, int, text)'),
+  ('tester', 'function', 'EXECUTE', 'perfopt.drop_dataset(text)'),
+  ('tester', 'function', 'EXECUTE', 'perfopt.reset_dataset(text)'),
+  ('tester', 'function', 'EXECUTE', 'perfopt.dataset_integration(text, int)'),
+  ('tester', 'function', 'EXECUTE', 'perfopt.dataset_schema_mark(text)'),
+  ('tester', 'function', 'EXECUTE', 'perfopt.dataset_share(bigint, bigint)'),
   ('tester', 'server', 'USAGE', 'perfopt_local'),
   ('tester', 'function', 'EXECUTE', 'perfopt.check_target(text)'),
   ('operator', 'function', 'EXECUTE', 'perfopt.collect_now()'),
@@ -120,6 +139,7 @@ COMMENT ON FUNCTION perfopt.revoke_access(regrole, text) IS
 
 REVOKE ALL ON ALL TABLES IN SCHEMA perfopt FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA perfopt FROM PUBLIC;
+REVOKE ALL ON TYPE perfopt.histogram FROM PUBLIC;
 
 -- pg_monitor reads, as it does the server's own statistics.
 SELECT perfopt.grant_access('pg_monitor', 'viewer');
