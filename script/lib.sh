@@ -263,12 +263,12 @@ cluster_env()
 		PGDATABASE=${PGDATABASE:-postgres} PATH="$(pg_bindir):$PATH" "$@"
 }
 
-# cluster_psql NAME [psql's arguments...]: stops at the first error.
+# cluster_psql NAME [psql's arguments...]: stops at the first error, and never in a pager.
 cluster_psql()
 {
 	local name=$1
 	shift
-	cluster_env "$name" psql -X -q -v ON_ERROR_STOP=1 "$@"
+	cluster_env "$name" psql -X -q -v ON_ERROR_STOP=1 -P pager=off "$@"
 }
 
 # wait_until SECONDS CMD...: repeats CMD until it succeeds; fails when the time is over.
