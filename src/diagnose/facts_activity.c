@@ -342,7 +342,8 @@ assign(PerfoptCycle *cycle, const PerfoptBlocker *blocker)
 
 /*
  * The look at locks is one moment of each cycle.  It speaks for the cycle whose end is nearest, and for
- * those before it that lie within the longest wait it saw, unless they have a look of their own.
+ * those before it that lie within the longest wait it saw, unless they have a look of their own.  Waits
+ * that ended before the next look could see them are the tail of those that the last look saw.
  */
 static void
 assign_blockers(PerfoptFacts *facts)
@@ -373,6 +374,15 @@ assign_blockers(PerfoptFacts *facts)
 		/* An earlier cycle with a look of its own ends the reach: it knows better. */
 		for (int c = home[b] - 1; c >= 0 && !own[c] && facts->cycles[c].ts >= reach; c--)
 			assign(&facts->cycles[c], blocker);
+	}
+	for (int c = 0; c < facts->ncycles; c++)
+		own[c] = facts->cycles[c].waiters > 0;
+	for (int b = 0; b < facts->nblockers; b++)
+	{
+		int next = home[b] + 1;
+
+		if (home[b] >= 0 && next < facts->ncycles && !own[next])
+			assign(&facts->cycles[next], &facts->blockers[b]);
 	}
 	pfree(own);
 	pfree(home);
