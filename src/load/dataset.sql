@@ -25,14 +25,14 @@ AS $$
   FROM pg_namespace n WHERE n.nspname = schema;
 $$;
 COMMENT ON FUNCTION perfopt.dataset_schema_mark(text) IS
-  'Was this schema made by perfopt.create_dataset? NULL when there is no such schema, or when it has no comment.';
+  'Was this schema made by perfopt.create_dataset? NULL when there is no such schema, or when it has no comment. Example: SELECT perfopt.dataset_schema_mark(''integration'');';
 
 -- Pseudo-random but the same everywhere and each time: the share in [0, 1) that belongs to a number.
 CREATE FUNCTION perfopt.dataset_share(n bigint, salt bigint) RETURNS float8
   LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN (pg_catalog.hashint8extended(n, salt) & 2147483647)::float8 / 2147483648;
 COMMENT ON FUNCTION perfopt.dataset_share(bigint, bigint) IS
-  'Reproducible pseudo-random share of [0, 1) for a number, for filling datasets; another salt gives an independent one.';
+  'Reproducible pseudo-random share of [0, 1) for a number, for filling datasets; another salt gives an independent one. Example: SELECT perfopt.dataset_share(42, 1);';
 
 CREATE FUNCTION perfopt.dataset_integration(schema text, scale int) RETURNS void
   LANGUAGE plpgsql
@@ -194,7 +194,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION perfopt.dataset_integration(text, int) IS
-  'Fills an empty schema with the tables of the template integration; called by perfopt.create_dataset.';
+  'Fills an empty schema with the tables of the template integration; called by perfopt.create_dataset. Example: SELECT perfopt.dataset_integration(''my_schema'', 1);';
 
 CREATE FUNCTION perfopt.create_dataset(name text, scale int DEFAULT 1, template text DEFAULT 'integration') RETURNS void
   LANGUAGE plpgsql
