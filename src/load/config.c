@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include <unistd.h>
+
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
@@ -20,6 +22,10 @@
 #define MAX_PAUSE_S (24 * 3600)
 #define MAX_GRACE_S 3600
 #define MAX_PROGRESS_S 3600
+#define MAX_WORKERS 40
+
+/* Users from which on two load workers share them, where there is more than one processor. */
+#define TWO_WORKERS_FROM 50
 
 typedef struct IntervalSetting
 {
@@ -39,7 +45,7 @@ static const IntervalSetting interval_settings[] = {
 
 #define KNOWN_SETTINGS \
 	"kind, users, duration, ramp_up, ramp_down, think_time, scenario, target, rate, thresholds, options"
-#define KNOWN_OPTIONS "dataset, grace, progress, seed"
+#define KNOWN_OPTIONS "dataset, grace, progress, seed, workers"
 
 LoadConfig *
 load_config_create(void)
@@ -190,6 +196,8 @@ set_option(LoadConfig *config, const char *key, const JsonbValue *value)
 		set_interval_value(config, interval, value);
 	else if (strcmp(key, "progress") == 0)
 		config->progress_s = (int) integer_value(key, value, 0, MAX_PROGRESS_S, "5");
+	else if (strcmp(key, "workers") == 0)
+		config->workers = (int) integer_value(key, value, 1, MAX_WORKERS, "2");
 	else if (strcmp(key, "seed") == 0)
 	{
 		config->seed = (uint64) integer_value(key, value, 0, PG_INT64_MAX, "42");
@@ -315,18 +323,27 @@ settings_json(const LoadConfig *config)
 								 (double) LOAD_NS_PER_S);
 	append_member(&out, "scenario", config->scenario);
 	append_member(&out, "target", config->target);
-	appendStringInfo(&out, ", \"options\": {\"grace\": \"%.9g s\", \"progress\": %d, \"seed\": " UINT64_FORMAT,
-					 config->grace_ns / (double) LOAD_NS_PER_S, config->progress_s, config->seed);
+	appendStringInfo(&out, ", \"options\": {\"grace\": \"%.9g s\", \"progress\": %d, \"workers\": %d, \"seed\": " UINT64_FORMAT,
+					 config->grace_ns / (double) LOAD_NS_PER_S, config->progress_s, config->workers, config->seed);
 	if (config->dataset != NULL)
 		append_member(&out, "dataset", config->dataset);
 	appendStringInfoString(&out, "}}");
 	return out.data;
 }
 
-/* After all settings and the scenario are known: draws the seed that was not given. */
+/* After all settings and the scenario are known: what was not given. */
 void
 load_config_complete(LoadConfig *config)
 {
+	int needed = (config->users + LOAD_USERS_PER_WORKER - 1) / LOAD_USERS_PER_WORKER;
+
+	/*
+	 * On a server that is short of CPU a single process, however little it needs, is kept waiting by
+	 * as many backends as there are users.
+	 */
+	if (config->workers == 0 && config->users >= TWO_WORKERS_FROM && sysconf(_SC_NPROCESSORS_ONLN) > 1)
+		config->workers = 2;
+	config->workers = Min(Max(config->workers, needed), config->users);
 	if (!config->seeded)
 		config->seed = pg_prng_uint64(&pg_global_prng_state) >> 1;
 	config->json = settings_json(config);

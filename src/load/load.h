@@ -82,6 +82,7 @@ typedef struct LoadConfig
 	bool seeded;
 	uint64 seed;
 	char *dataset; /* NULL: no search_path is set */
+	int workers;   /* processes that the users are spread over */
 
 	/* from the scenario */
 	char *description; /* may be NULL; not handed over */
@@ -127,12 +128,6 @@ load_clock(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return now.tv_sec * LOAD_NS_PER_S + now.tv_nsec;
-}
-
-static inline int
-load_workers_for(int users)
-{
-	return (users + LOAD_USERS_PER_WORKER - 1) / LOAD_USERS_PER_WORKER;
 }
 
 #endif /* PERFOPT_LOAD_H */

@@ -114,7 +114,7 @@ create_segment(LoadRun *run, const LoadConfig *config, int64 run_id)
 	head.run_id = run_id;
 	head.owner = config->userid;
 	head.users = config->users;
-	head.nworkers = load_workers_for(config->users);
+	head.nworkers = config->workers;
 	head.noperations = config->noperations;
 	head.ramp_up_ns = config->ramp_up_ns;
 	head.duration_ns = config->duration_ns;
@@ -225,9 +225,9 @@ register_workers(const LoadRun *run, BackgroundWorkerHandle **handles)
 			ereport(ERROR,
 					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 					 errmsg("could not start the load test's %d background workers", n),
-					 errdetail("A load test has a worker for every %d users.",
-							   LOAD_USERS_PER_WORKER),
-					 errhint("Raise max_worker_processes, which is %d, and restart the server.",
+					 errdetail("A worker holds %d users at most.", LOAD_USERS_PER_WORKER),
+					 errhint("Raise max_worker_processes, which is %d, and restart the server, or run fewer "
+							 "users or tests at a time.",
 							 max_worker_processes)));
 	}
 }
@@ -347,8 +347,12 @@ load_run_over(const LoadRun *run)
 void
 load_run_sleep(const LoadRun *run, long timeout_ms)
 {
-	(void) ConditionVariableTimedSleep(&slots[run->slot].changed, timeout_ms,
-									   PERFOPT_WAIT_EVENT_MAIN);
+	ConditionVariable *changed = &slots[run->slot].changed;
+
+	/* Without this the first sleep returns at once; with it, a change from here on ends the sleep. */
+	ConditionVariablePrepareToSleep(changed);
+	if (!load_run_over(run))
+		(void) ConditionVariableTimedSleep(changed, timeout_ms, PERFOPT_WAIT_EVENT_MAIN);
 	ConditionVariableCancelSleep();
 	CHECK_FOR_INTERRUPTS();
 }
