@@ -39,9 +39,9 @@
 
 typedef struct BucketEntry
 {
-	uint32		key;
-	uint32		status;
-	uint64		count;
+	uint32 key;
+	uint32 status;
+	uint64 count;
 } BucketEntry;
 
 #define SH_PREFIX bucket
@@ -88,17 +88,15 @@ open_value(const bytea *value)
 
 	if (!perfopt_histogram_open(&reader, (const uint8_t *) VARDATA_ANY(value),
 								VARSIZE_ANY_EXHDR(value)))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("stored histogram is damaged")));
+		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("stored histogram is damaged")));
 	return reader;
 }
 
 static bytea *
 make_value(const PerfoptHistogramHead *head, const PerfoptHistogramBucket *buckets)
 {
-	size_t		len = perfopt_histogram_write(head, buckets, NULL, 0);
-	bytea	   *value = palloc(VARHDRSZ + len);
+	size_t len = perfopt_histogram_write(head, buckets, NULL, 0);
+	bytea *value = palloc(VARHDRSZ + len);
 
 	perfopt_histogram_write(head, buckets, (uint8_t *) VARDATA(value), len);
 	SET_VARSIZE(value, VARHDRSZ + len);
@@ -108,8 +106,8 @@ make_value(const PerfoptHistogramHead *head, const PerfoptHistogramBucket *bucke
 Datum
 perfopt_histogram_datum(const PerfoptHistogram *h)
 {
-	size_t		len = perfopt_histogram_encode(h, NULL, 0);
-	bytea	   *value = palloc(VARHDRSZ + len);
+	size_t len = perfopt_histogram_encode(h, NULL, 0);
+	bytea *value = palloc(VARHDRSZ + len);
 
 	perfopt_histogram_encode(h, (uint8_t *) VARDATA(value), len);
 	SET_VARSIZE(value, VARHDRSZ + len);
@@ -119,8 +117,8 @@ perfopt_histogram_datum(const PerfoptHistogram *h)
 static int
 compare_buckets(const void *a, const void *b)
 {
-	uint32		x = ((const PerfoptHistogramBucket *) a)->key;
-	uint32		y = ((const PerfoptHistogramBucket *) b)->key;
+	uint32 x = ((const PerfoptHistogramBucket *) a)->key;
+	uint32 y = ((const PerfoptHistogramBucket *) b)->key;
 
 	return (x > y) - (x < y);
 }
@@ -128,13 +126,14 @@ compare_buckets(const void *a, const void *b)
 static void
 bad_text(const char *detail)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-			 errmsg("invalid input for type histogram"),
-			 errdetail_internal("%s", detail),
-			 errhint("A histogram reads {\"count\": 3, \"sum\": 4, \"min\": 0, \"max\": 3, \"zeros\": 1, "
-					 "\"bits\": 7, \"buckets\": {\"1.00391\": 1, \"3.00781\": 1}}; "
-					 "make one from values with the aggregate perfopt.histogram(float8).")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION), errmsg("invalid input for type histogram"),
+		 errdetail_internal("%s", detail),
+		 errhint(
+			 "A histogram reads {\"count\": 3, \"sum\": 4, \"min\": 0, \"max\": 3, \"zeros\": 1, "
+			 "\"bits\": 7, \"buckets\": {\"1.00391\": 1, \"3.00781\": 1}}; "
+			 "make one from values with the aggregate perfopt.histogram(float8).")));
 }
 
 static char *
@@ -154,8 +153,7 @@ parse_double(const char *text)
 static uint64
 parse_count(const JsonbValue *v, const char *name)
 {
-	int64		n = DatumGetInt64(DirectFunctionCall1(int8in,
-													  CStringGetDatum(number_text(v, name))));
+	int64 n = DatumGetInt64(DirectFunctionCall1(int8in, CStringGetDatum(number_text(v, name))));
 
 	if (n < 0)
 		bad_text(psprintf("\"%s\" is negative.", name));
@@ -173,7 +171,7 @@ parse_member(PerfoptHistogramHead *head, JsonbContainer **buckets, const char *n
 		head->zeros = parse_count(v, name);
 	else if (strcmp(name, "bits") == 0)
 	{
-		uint64		bits = parse_count(v, name);
+		uint64 bits = parse_count(v, name);
 
 		if (bits < PERFOPT_HISTOGRAM_MIN_BITS || bits > PERFOPT_HISTOGRAM_MAX_BITS)
 			bad_text(psprintf("\"bits\" must be from %d to %d.", PERFOPT_HISTOGRAM_MIN_BITS,
@@ -199,12 +197,12 @@ parse_member(PerfoptHistogramHead *head, JsonbContainer **buckets, const char *n
 static PerfoptHistogramBucket *
 parse_buckets(PerfoptHistogramHead *head, JsonbContainer *container)
 {
-	uint32		n = JsonContainerSize(container);
+	uint32 n = JsonContainerSize(container);
 	PerfoptHistogramBucket *buckets = palloc(Max(n, 1) * sizeof *buckets);
 	JsonbIterator *it = JsonbIteratorInit(container);
 	JsonbIteratorToken token;
-	JsonbValue	v;
-	char	   *name = NULL;
+	JsonbValue v;
+	const char *name = "";
 
 	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
 	{
@@ -212,7 +210,7 @@ parse_buckets(PerfoptHistogramHead *head, JsonbContainer *container)
 			name = pnstrdup(v.val.string.val, v.val.string.len);
 		else if (token == WJB_VALUE)
 		{
-			double		middle = parse_double(name);
+			double middle = parse_double(name);
 
 			if (!(middle > 0) || isinf(middle))
 				bad_text(psprintf("\"%s\" is not the middle of a bucket.", name));
@@ -227,16 +225,16 @@ parse_buckets(PerfoptHistogramHead *head, JsonbContainer *container)
 Datum
 perfopt_histogram_in(PG_FUNCTION_ARGS)
 {
-	Jsonb	   *json = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, PG_GETARG_DATUM(0)));
-	PerfoptHistogramHead head = {.bits = PERFOPT_HISTOGRAM_COARSE};
+	Jsonb *json = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, PG_GETARG_DATUM(0)));
+	PerfoptHistogramHead head = { .bits = PERFOPT_HISTOGRAM_COARSE };
 	PerfoptHistogramBucket *buckets = NULL;
 	PerfoptHistogramReader reader;
 	JsonbContainer *container = NULL;
 	JsonbIterator *it;
 	JsonbIteratorToken token;
-	JsonbValue	v;
-	char	   *name = NULL;
-	bytea	   *value;
+	JsonbValue v;
+	const char *name = "";
+	bytea *value;
 
 	if (!JB_ROOT_IS_OBJECT(json))
 		bad_text("It is not a JSON object.");
@@ -262,7 +260,7 @@ perfopt_histogram_in(PG_FUNCTION_ARGS)
 static void
 append_double(StringInfo buf, const char *name, double v)
 {
-	char		text[DOUBLE_SHORTEST_DECIMAL_LEN];
+	char text[DOUBLE_SHORTEST_DECIMAL_LEN];
 
 	double_to_shortest_decimal_buf(v, text);
 	appendStringInfo(buf, ", \"%s\": %s", name, text);
@@ -301,24 +299,23 @@ perfopt_histogram_out(PG_FUNCTION_ARGS)
 Datum
 perfopt_histogram_recv(PG_FUNCTION_ARGS)
 {
-	StringInfo	buf = (StringInfo) PG_GETARG_POINTER(0);
-	int			len = buf->len - buf->cursor;
-	bytea	   *value = palloc(VARHDRSZ + len);
+	StringInfo buf = (StringInfo) PG_GETARG_POINTER(0);
+	int len = buf->len - buf->cursor;
+	bytea *value = palloc(VARHDRSZ + len);
 	PerfoptHistogramReader reader;
 
 	SET_VARSIZE(value, VARHDRSZ + len);
 	pq_copymsgbytes(buf, VARDATA(value), len);
 	if (!perfopt_histogram_open(&reader, (const uint8_t *) VARDATA(value), len))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-				 errmsg("invalid binary form of a histogram")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+						errmsg("invalid binary form of a histogram")));
 	PG_RETURN_BYTEA_P(value);
 }
 
 Datum
 perfopt_histogram_send(PG_FUNCTION_ARGS)
 {
-	bytea	   *value = PG_GETARG_BYTEA_PP(0);
+	bytea *value = PG_GETARG_BYTEA_PP(0);
 	StringInfoData buf;
 
 	pq_begintypsend(&buf);
@@ -342,17 +339,19 @@ aggregate_context(FunctionCallInfo fcinfo)
 	MemoryContext context;
 
 	if (!AggCheckCallContext(fcinfo, &context))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("this function can only be called as part of an aggregate"),
-				 errhint("Use the aggregates perfopt.histogram(float8) and perfopt.merge(histogram).")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("this function can only be called as part of an aggregate"),
+			 errhint(
+				 "Use the aggregates perfopt.histogram(float8) and perfopt.merge(histogram).")));
 	return context;
 }
 
 static void
 add_to_bucket(HistogramState *state, uint32 key, uint64 count)
 {
-	bool		found;
+	bool found;
 	BucketEntry *entry = bucket_insert(state->buckets, key, &found);
 
 	entry->count = (found ? entry->count : 0) + count;
@@ -365,13 +364,11 @@ add_to_head(HistogramState *state, const PerfoptHistogramHead *from)
 	PerfoptHistogramHead *head = &state->head;
 
 	if (from->count > (uint64) PERFOPT_HISTOGRAM_MAX_COUNT - head->count)
-		ereport(ERROR,
-				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("count of the histogram is out of range for type bigint")));
+		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+						errmsg("count of the histogram is out of range for type bigint")));
 	if (isinf(head->sum + from->sum))
-		ereport(ERROR,
-				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("sum of the histogram is out of range for type double precision")));
+		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+						errmsg("sum of the histogram is out of range for type double precision")));
 	if (head->count == 0 || from->min < head->min)
 		head->min = from->min;
 	if (from->max > head->max)
@@ -391,7 +388,7 @@ sorted_buckets(const HistogramState *state)
 	PerfoptHistogramBucket *buckets = palloc(Max(state->buckets->members, 1) * sizeof *buckets);
 	bucket_iterator it;
 	BucketEntry *entry;
-	int			n = 0;
+	int n = 0;
 
 	bucket_start_iterate(state->buckets, &it);
 	while ((entry = bucket_iterate(state->buckets, &it)) != NULL)
@@ -407,8 +404,8 @@ static void
 coarsen_state(HistogramState *state, int bits)
 {
 	PerfoptHistogramBucket *buckets;
-	uint32		n = state->buckets->members;
-	int			shift = state->head.bits - bits;
+	uint32 n = state->buckets->members;
+	int shift = state->head.bits - bits;
 
 	if (shift <= 0)
 		return;
@@ -439,8 +436,8 @@ perfopt_histogram_add(PG_FUNCTION_ARGS)
 {
 	MemoryContext context = aggregate_context(fcinfo);
 	HistogramState *state = PG_ARGISNULL(0) ? NULL : (HistogramState *) PG_GETARG_POINTER(0);
-	PerfoptHistogramHead one = {.count = 1};
-	double		v;
+	PerfoptHistogramHead one = { .count = 1 };
+	double v;
 
 	if (PG_ARGISNULL(1))
 	{
@@ -450,12 +447,11 @@ perfopt_histogram_add(PG_FUNCTION_ARGS)
 	}
 	v = PG_GETARG_FLOAT8(1);
 	if (!(v >= 0) || isinf(v))
-		ereport(ERROR,
-				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("a histogram cannot hold the value %s",
-						DatumGetCString(DirectFunctionCall1(float8out, Float8GetDatum(v)))),
-				 errhint("Histograms hold finite numbers that are not negative; "
-						 "leave others out with FILTER (WHERE ...).")));
+		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+						errmsg("a histogram cannot hold the value %s",
+							   DatumGetCString(DirectFunctionCall1(float8out, Float8GetDatum(v)))),
+						errhint("Histograms hold finite numbers that are not negative; "
+								"leave others out with FILTER (WHERE ...).")));
 
 	if (state == NULL)
 		state = make_state(context, PERFOPT_HISTOGRAM_COARSE);
@@ -514,7 +510,7 @@ value_of_state(const HistogramState *state)
 {
 	PerfoptHistogramHead head = state->head;
 	PerfoptHistogramBucket *buckets = sorted_buckets(state);
-	bytea	   *value;
+	bytea *value;
 
 	head.nbuckets = state->buckets->members;
 	value = make_value(&head, buckets);
@@ -553,18 +549,17 @@ static void
 check_quantile(double q)
 {
 	if (!(q >= 0 && q <= 1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("quantile %s is not between 0 and 1",
-						DatumGetCString(DirectFunctionCall1(float8out, Float8GetDatum(q)))),
-				 errhint("For the 95th percentile, ask for 0.95.")));
+		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+						errmsg("quantile %s is not between 0 and 1",
+							   DatumGetCString(DirectFunctionCall1(float8out, Float8GetDatum(q)))),
+						errhint("For the 95th percentile, ask for 0.95.")));
 }
 
 Datum
 perfopt_histogram_get_quantile(PG_FUNCTION_ARGS)
 {
 	PerfoptHistogramReader reader = open_value(PG_GETARG_BYTEA_PP(0));
-	double		q = PG_GETARG_FLOAT8(1);
+	double q = PG_GETARG_FLOAT8(1);
 
 	check_quantile(q);
 	if (reader.head.count == 0)
@@ -577,10 +572,10 @@ Datum
 perfopt_histogram_get_quantiles(PG_FUNCTION_ARGS)
 {
 	PerfoptHistogramReader reader = open_value(PG_GETARG_BYTEA_PP(0));
-	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(1);
-	Datum	   *values;
-	bool	   *nulls;
-	int			n;
+	ArrayType *array = PG_GETARG_ARRAYTYPE_P(1);
+	Datum *values;
+	bool *nulls;
+	int n;
 
 	deconstruct_array(array, FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &values,
 					  &nulls, &n);
@@ -590,8 +585,8 @@ perfopt_histogram_get_quantiles(PG_FUNCTION_ARGS)
 			continue;
 		check_quantile(DatumGetFloat8(values[i]));
 		nulls[i] = reader.head.count == 0;
-		values[i] = Float8GetDatum(
-			perfopt_histogram_read_quantile(reader, DatumGetFloat8(values[i])));
+		values[i] =
+			Float8GetDatum(perfopt_histogram_read_quantile(reader, DatumGetFloat8(values[i])));
 	}
 	PG_RETURN_ARRAYTYPE_P(construct_md_array(values, nulls, ARR_NDIM(array), ARR_DIMS(array),
 											 ARR_LBOUND(array), FLOAT8OID, sizeof(float8),
@@ -643,8 +638,8 @@ perfopt_histogram_get_max(PG_FUNCTION_ARGS)
 static void
 put_bucket(ReturnSetInfo *result, double low, double high, uint64 count)
 {
-	Datum		values[3] = {Float8GetDatum(low), Float8GetDatum(high), Int64GetDatum((int64) count)};
-	bool		nulls[3] = {false, false, false};
+	Datum values[3] = { Float8GetDatum(low), Float8GetDatum(high), Int64GetDatum((int64) count) };
+	bool nulls[3] = { false, false, false };
 
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }

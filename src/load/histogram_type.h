@@ -12,4 +12,4 @@
 /* A value of the SQL type from a flat histogram, palloc'd in the current memory context. */
 extern Datum perfopt_histogram_datum(const PerfoptHistogram *h);
 
-#endif							/* PERFOPT_HISTOGRAM_TYPE_H */
+#endif /* PERFOPT_HISTOGRAM_TYPE_H */

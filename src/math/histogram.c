@@ -16,7 +16,7 @@
 static uint64_t
 bits_of_double(double v)
 {
-	uint64_t	u;
+	uint64_t u;
 
 	memcpy(&u, &v, sizeof u);
 	return u;
@@ -25,7 +25,7 @@ bits_of_double(double v)
 static double
 double_of_bits(uint64_t u)
 {
-	double		v;
+	double v;
 
 	memcpy(&v, &u, sizeof v);
 	return v;
@@ -60,8 +60,8 @@ static bool
 layout_is_valid(int bits, int min_exp, int max_exp)
 {
 	return bits >= PERFOPT_HISTOGRAM_MIN_BITS && bits <= PERFOPT_HISTOGRAM_MAX_BITS &&
-		min_exp >= PERFOPT_HISTOGRAM_MIN_EXP && max_exp <= PERFOPT_HISTOGRAM_MAX_EXP &&
-		min_exp < max_exp;
+		   min_exp >= PERFOPT_HISTOGRAM_MIN_EXP && max_exp <= PERFOPT_HISTOGRAM_MAX_EXP &&
+		   min_exp < max_exp;
 }
 
 static uint32_t
@@ -80,8 +80,8 @@ first_key(const PerfoptHistogram *h)
 static uint32_t
 slot_of_key(const PerfoptHistogram *h, uint32_t key)
 {
-	uint32_t	first = first_key(h);
-	uint32_t	n = bucket_count(h);
+	uint32_t first = first_key(h);
+	uint32_t n = bucket_count(h);
 
 	if (key < first)
 		return 0;
@@ -94,7 +94,7 @@ perfopt_histogram_size(int bits, int min_exp, int max_exp)
 	if (!layout_is_valid(bits, min_exp, max_exp))
 		return 0;
 	return offsetof(PerfoptHistogram, counts) +
-		((size_t) (max_exp - min_exp) << bits) * sizeof(uint64_t);
+		   ((size_t) (max_exp - min_exp) << bits) * sizeof(uint64_t);
 }
 
 void
@@ -120,7 +120,7 @@ perfopt_histogram_reset(PerfoptHistogram *h)
 static double
 add_saturating(double a, double b)
 {
-	double		sum = a + b;
+	double sum = a + b;
 
 	return isfinite(sum) ? sum : DBL_MAX;
 }
@@ -132,7 +132,7 @@ perfopt_histogram_record(PerfoptHistogram *h, double v)
 		return false;
 
 	if (h->count == 0 || v < h->min)
-		h->min = v + 0.0;		/* a negative zero becomes a plain one */
+		h->min = v + 0.0; /* a negative zero becomes a plain one */
 	if (v > h->max)
 		h->max = v;
 	h->count++;
@@ -148,14 +148,14 @@ perfopt_histogram_record(PerfoptHistogram *h, double v)
 static void
 coarsen(PerfoptHistogram *h, int bits)
 {
-	int			shift = h->bits - bits;
-	uint32_t	n = bucket_count(h);
+	int shift = h->bits - bits;
+	uint32_t n = bucket_count(h);
 
 	if (shift <= 0)
 		return;
 	for (uint32_t i = 0; i < n; i++)
 	{
-		uint64_t	c = h->counts[i];
+		uint64_t c = h->counts[i];
 
 		h->counts[i] = 0;
 		h->counts[i >> shift] += c;
@@ -187,21 +187,19 @@ static bool
 fits(const PerfoptHistogram *into, uint64_t count)
 {
 	return into->count <= (uint64_t) PERFOPT_HISTOGRAM_MAX_COUNT &&
-		count <= (uint64_t) PERFOPT_HISTOGRAM_MAX_COUNT - into->count;
+		   count <= (uint64_t) PERFOPT_HISTOGRAM_MAX_COUNT - into->count;
 }
 
 static PerfoptHistogramHead
 head_of(const PerfoptHistogram *h)
 {
-	PerfoptHistogramHead head = {
-		.bits = h->bits,
-		.count = h->count,
-		.sum = h->sum,
-		.min = h->min,
-		.max = h->max,
-		.zeros = h->zeros
-	};
-	uint32_t	n = bucket_count(h);
+	PerfoptHistogramHead head = { .bits = h->bits,
+								  .count = h->count,
+								  .sum = h->sum,
+								  .min = h->min,
+								  .max = h->max,
+								  .zeros = h->zeros };
+	uint32_t n = bucket_count(h);
 
 	for (uint32_t i = 0; i < n; i++)
 		head.nbuckets += h->counts[i] > 0;
@@ -212,7 +210,7 @@ bool
 perfopt_histogram_merge(PerfoptHistogram *into, const PerfoptHistogram *from)
 {
 	PerfoptHistogramHead head;
-	uint32_t	n = bucket_count(from);
+	uint32_t n = bucket_count(from);
 
 	if (from->count == 0)
 		return true;
@@ -243,7 +241,7 @@ perfopt_histogram_merge(PerfoptHistogram *into, const PerfoptHistogram *from)
 static uint64_t
 rank_or_answer(const PerfoptHistogramHead *head, double q, double *answer)
 {
-	double		rank;
+	double rank;
 
 	if (head->count == 0 || isnan(q))
 	{
@@ -268,7 +266,7 @@ rank_or_answer(const PerfoptHistogramHead *head, double q, double *answer)
 static double
 middle_within(const PerfoptHistogramHead *head, uint32_t key)
 {
-	double		middle = perfopt_histogram_key_middle(key, head->bits);
+	double middle = perfopt_histogram_key_middle(key, head->bits);
 
 	return fmin(fmax(middle, head->min), head->max);
 }
@@ -279,10 +277,10 @@ perfopt_histogram_quantile(const PerfoptHistogram *h, double q)
 	PerfoptHistogramHead head = {
 		.bits = h->bits, .count = h->count, .min = h->min, .max = h->max, .zeros = h->zeros
 	};
-	double		answer;
-	uint64_t	rank = rank_or_answer(&head, q, &answer);
-	uint64_t	seen = h->zeros;
-	uint32_t	n = bucket_count(h);
+	double answer;
+	uint64_t rank = rank_or_answer(&head, q, &answer);
+	uint64_t seen = h->zeros;
+	uint32_t n = bucket_count(h);
 
 	if (rank == 0)
 		return answer;
@@ -304,9 +302,9 @@ perfopt_histogram_mean(const PerfoptHistogram *h)
 /* Counts all bytes put, keeps those that fit. */
 typedef struct Writer
 {
-	uint8_t    *out;
-	size_t		cap;
-	size_t		len;
+	uint8_t *out;
+	size_t cap;
+	size_t len;
 } Writer;
 
 static void
@@ -331,7 +329,7 @@ put_varint(Writer *w, uint64_t v)
 static void
 put_double(Writer *w, double v)
 {
-	uint64_t	u = bits_of_double(v);
+	uint64_t u = bits_of_double(v);
 
 	for (int i = 0; i < 8; i++)
 		put_byte(w, (uint8_t) (u >> (8 * i)));
@@ -355,15 +353,15 @@ put_head(Writer *w, const PerfoptHistogramHead *head)
 size_t
 perfopt_histogram_encode(const PerfoptHistogram *h, uint8_t *out, size_t cap)
 {
-	Writer		w = {out, cap, 0};
+	Writer w = { out, cap, 0 };
 	PerfoptHistogramHead head = head_of(h);
-	uint32_t	n = bucket_count(h);
-	uint32_t	previous = 0;
+	uint32_t n = bucket_count(h);
+	uint32_t previous = 0;
 
 	put_head(&w, &head);
 	for (uint32_t i = 0; i < n; i++)
 	{
-		uint32_t	key = first_key(h) + i;
+		uint32_t key = first_key(h) + i;
 
 		if (h->counts[i] == 0)
 			continue;
@@ -378,8 +376,8 @@ size_t
 perfopt_histogram_write(const PerfoptHistogramHead *head, const PerfoptHistogramBucket *buckets,
 						uint8_t *out, size_t cap)
 {
-	Writer		w = {out, cap, 0};
-	uint32_t	previous = 0;
+	Writer w = { out, cap, 0 };
+	uint32_t previous = 0;
 
 	put_head(&w, head);
 	for (uint32_t i = 0; i < head->nbuckets; i++)
@@ -398,7 +396,7 @@ get_varint(PerfoptHistogramReader *r, uint64_t *v)
 	*v = 0;
 	for (int shift = 0; shift < 64; shift += 7)
 	{
-		uint8_t		byte;
+		uint8_t byte;
 
 		if (r->next >= r->end)
 			return false;
@@ -415,7 +413,7 @@ get_varint(PerfoptHistogramReader *r, uint64_t *v)
 static bool
 get_double(PerfoptHistogramReader *r, double *v)
 {
-	uint64_t	u = 0;
+	uint64_t u = 0;
 
 	if (r->end - r->next < 8)
 		return false;
@@ -428,7 +426,7 @@ get_double(PerfoptHistogramReader *r, double *v)
 bool
 perfopt_histogram_next(PerfoptHistogramReader *r, PerfoptHistogramBucket *b)
 {
-	uint64_t	gap;
+	uint64_t gap;
 
 	if (r->left == 0 || !get_varint(r, &gap) || !get_varint(r, &b->count))
 		return false;
@@ -442,13 +440,13 @@ perfopt_histogram_next(PerfoptHistogramReader *r, PerfoptHistogramBucket *b)
 static bool
 check_buckets(PerfoptHistogramReader r, uint64_t *total)
 {
-	uint64_t	end = (uint64_t) EXPONENT_INFINITE << r.head.bits;
-	uint64_t	key = 0;
+	uint64_t end = (uint64_t) EXPONENT_INFINITE << r.head.bits;
+	uint64_t key = 0;
 
 	for (uint32_t i = 0; i < r.head.nbuckets; i++)
 	{
-		uint64_t	gap;
-		uint64_t	count;
+		uint64_t gap;
+		uint64_t count;
 
 		if (!get_varint(&r, &gap) || !get_varint(&r, &count))
 			return false;
@@ -477,7 +475,7 @@ head_is_consistent(const PerfoptHistogramHead *head)
 bool
 perfopt_histogram_open(PerfoptHistogramReader *r, const uint8_t *in, size_t len)
 {
-	uint64_t	nbuckets;
+	uint64_t nbuckets;
 
 	memset(r, 0, sizeof *r);
 	if (len < 4 || in[0] != FORMAT_VERSION || in[1] < PERFOPT_HISTOGRAM_MIN_BITS ||
@@ -524,9 +522,9 @@ perfopt_histogram_decode(PerfoptHistogram *into, const uint8_t *in, size_t len)
 double
 perfopt_histogram_read_quantile(PerfoptHistogramReader r, double q)
 {
-	double		answer;
-	uint64_t	rank = rank_or_answer(&r.head, q, &answer);
-	uint64_t	seen = r.head.zeros;
+	double answer;
+	uint64_t rank = rank_or_answer(&r.head, q, &answer);
+	uint64_t seen = r.head.zeros;
 	PerfoptHistogramBucket b;
 
 	if (rank == 0)

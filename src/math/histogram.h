@@ -24,9 +24,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PERFOPT_HISTOGRAM_COARSE 7	/* error at most 0.39 %: series and stored histograms */
-#define PERFOPT_HISTOGRAM_FINE 10	/* error at most 0.05 %: run totals */
-#define PERFOPT_HISTOGRAM_MIN_BITS 6	/* 0.78 %: whatever is accepted keeps the promise of 1 % */
+#define PERFOPT_HISTOGRAM_COARSE 7   /* error at most 0.39 %: series and stored histograms */
+#define PERFOPT_HISTOGRAM_FINE 10    /* error at most 0.05 %: run totals */
+#define PERFOPT_HISTOGRAM_MIN_BITS 6 /* 0.78 %: whatever is accepted keeps the promise of 1 % */
 #define PERFOPT_HISTOGRAM_MAX_BITS 12
 #define PERFOPT_HISTOGRAM_MIN_EXP (-1022) /* the range of normal doubles */
 #define PERFOPT_HISTOGRAM_MAX_EXP 1024
@@ -34,15 +34,15 @@
 
 typedef struct PerfoptHistogram
 {
-	int32_t		bits;		/* 2^bits buckets an octave */
-	int32_t		min_exp;	/* the range is [2^min_exp, 2^max_exp) */
-	int32_t		max_exp;
-	uint64_t	count;		/* values recorded, zeros included */
-	double		sum;		/* saturates at DBL_MAX */
-	double		min;		/* exact; meaningless while count is 0 */
-	double		max;
-	uint64_t	zeros;		/* values equal to zero, which have no octave */
-	uint64_t	counts[];
+	int32_t bits;    /* 2^bits buckets an octave */
+	int32_t min_exp; /* the range is [2^min_exp, 2^max_exp) */
+	int32_t max_exp;
+	uint64_t count; /* values recorded, zeros included */
+	double sum;     /* saturates at DBL_MAX */
+	double min;     /* exact; meaningless while count is 0 */
+	double max;
+	uint64_t zeros; /* values equal to zero, which have no octave */
+	uint64_t counts[];
 } PerfoptHistogram;
 
 /* Bytes of a histogram; 0 when bits or range are outside the limits above. */
@@ -102,19 +102,19 @@ extern bool perfopt_histogram_decode(PerfoptHistogram *into, const uint8_t *in, 
  */
 typedef struct PerfoptHistogramHead
 {
-	int32_t		bits;
-	uint64_t	count;
-	double		sum;
-	double		min;
-	double		max;
-	uint64_t	zeros;
-	uint32_t	nbuckets;	/* buckets that are not empty */
+	int32_t bits;
+	uint64_t count;
+	double sum;
+	double min;
+	double max;
+	uint64_t zeros;
+	uint32_t nbuckets; /* buckets that are not empty */
 } PerfoptHistogramHead;
 
 typedef struct PerfoptHistogramBucket
 {
-	uint32_t	key;
-	uint64_t	count;
+	uint32_t key;
+	uint64_t count;
 } PerfoptHistogramBucket;
 
 /* Walks encoded bytes, which must outlive it. */
@@ -123,8 +123,8 @@ typedef struct PerfoptHistogramReader
 	PerfoptHistogramHead head;
 	const uint8_t *next;
 	const uint8_t *end;
-	uint32_t	left;
-	uint32_t	key;
+	uint32_t left;
+	uint32_t key;
 } PerfoptHistogramReader;
 
 /* Validates all of the bytes; false when they are not a histogram. */
@@ -138,8 +138,8 @@ extern double perfopt_histogram_read_quantile(PerfoptHistogramReader r, double q
 
 /* Encodes head->nbuckets buckets that are sorted by key, none empty; as perfopt_histogram_encode. */
 extern size_t perfopt_histogram_write(const PerfoptHistogramHead *head,
-									  const PerfoptHistogramBucket *buckets,
-									  uint8_t *out, size_t cap);
+									  const PerfoptHistogramBucket *buckets, uint8_t *out,
+									  size_t cap);
 
 /* Key of a positive finite value, and the bounds and midpoint of a key's bucket. */
 extern uint32_t perfopt_histogram_key(double v, int bits);
@@ -147,4 +147,4 @@ extern double perfopt_histogram_key_low(uint32_t key, int bits);
 extern double perfopt_histogram_key_high(uint32_t key, int bits);
 extern double perfopt_histogram_key_middle(uint32_t key, int bits);
 
-#endif							/* PERFOPT_HISTOGRAM_H */
+#endif /* PERFOPT_HISTOGRAM_H */

@@ -12,17 +12,17 @@ static double
 beta_fraction(double a, double b, double x)
 {
 	const double tiny = 1e-300;
-	double		c = 1;
-	double		d = 1 - (a + b) * x / (a + 1);
-	double		f;
+	double c = 1;
+	double d = 1 - (a + b) * x / (a + 1);
+	double f;
 
 	d = 1 / (fabs(d) < tiny ? tiny : d);
 	f = d;
 	for (int m = 1; m <= 1000; m++)
 	{
-		double		even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));
-		double		odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1));
-		double		step;
+		double even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));
+		double odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1));
+		double step;
 
 		d = 1 + even * d;
 		d = 1 / (fabs(d) < tiny ? tiny : d);
@@ -46,7 +46,7 @@ beta_fraction(double a, double b, double x)
 static double
 beta_regularised(double a, double b, double x, double y)
 {
-	double		front;
+	double front;
 
 	if (x <= 0)
 		return 0;
@@ -69,9 +69,9 @@ student_tail(double t, double df)
 double
 perfopt_student_quantile(double p, double df)
 {
-	double		tail = p < 0.5 ? p : 1 - p;
-	double		low = 0;
-	double		high = 1;
+	double tail = p < 0.5 ? p : 1 - p;
+	double low = 0;
+	double high = 1;
 
 	if (!(p > 0 && p < 1) || !(df > 0))
 		return NAN;
@@ -86,7 +86,7 @@ perfopt_student_quantile(double p, double df)
 	}
 	for (int i = 0; i < 200 && high - low > 1e-14 * high; i++)
 	{
-		double		middle = low + (high - low) / 2;
+		double middle = low + (high - low) / 2;
 
 		if (student_tail(middle, df) > tail)
 			low = middle;
@@ -106,24 +106,24 @@ usable(const double *part, const double *total, int i)
 static int
 make_batches(const double *part, const double *total, int n, double *parts, double *totals)
 {
-	int			nusable = 0;
-	int			nbatches;
-	int			seen = 0;
+	long long nusable = 0;
+	long long seen = 0;
+	int nbatches;
 
 	for (int i = 0; i < n; i++)
 		nusable += usable(part, total, i);
-	nbatches = nusable < PERFOPT_RATIO_MAX_BATCHES ? nusable : PERFOPT_RATIO_MAX_BATCHES;
-	for (int b = 0; b < nbatches; b++)
+	nbatches = nusable < PERFOPT_RATIO_MAX_BATCHES ? (int) nusable : PERFOPT_RATIO_MAX_BATCHES;
+	for (int b = 0; b < PERFOPT_RATIO_MAX_BATCHES; b++)
 		parts[b] = totals[b] = 0;
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n && seen < nusable; i++)
 	{
-		int			b;
+		long long b = seen * nbatches / nusable;
 
 		if (!usable(part, total, i))
 			continue;
-		b = (int) ((long long) seen++ * nbatches / nusable);
 		parts[b] += part[i];
 		totals[b] += total[i];
+		seen++;
 	}
 	return nbatches;
 }
@@ -137,15 +137,15 @@ clamp_share(double v)
 PerfoptRatio
 perfopt_ratio(const double *part, const double *total, int n, double level)
 {
-	PerfoptRatio result = {NAN, NAN, NAN};
-	double		parts[PERFOPT_RATIO_MAX_BATCHES];
-	double		totals[PERFOPT_RATIO_MAX_BATCHES];
-	int			batches = make_batches(part, total, n, parts, totals);
-	double		sum_part = 0;
-	double		sum_total = 0;
-	double		squares = 0;
-	double		share;
-	double		half;
+	PerfoptRatio result = { NAN, NAN, NAN };
+	double parts[PERFOPT_RATIO_MAX_BATCHES];
+	double totals[PERFOPT_RATIO_MAX_BATCHES];
+	int batches = make_batches(part, total, n, parts, totals);
+	double sum_part = 0;
+	double sum_total = 0;
+	double squares = 0;
+	double share;
+	double half;
 
 	for (int b = 0; b < batches; b++)
 	{
@@ -161,12 +161,12 @@ perfopt_ratio(const double *part, const double *total, int n, double level)
 
 	for (int b = 0; b < batches; b++)
 	{
-		double		residual = parts[b] - share * totals[b];
+		double residual = parts[b] - share * totals[b];
 
 		squares += residual * residual;
 	}
 	half = perfopt_student_quantile((1 + level) / 2, batches - 1) *
-		sqrt(batches * squares / (batches - 1)) / sum_total;
+		   sqrt(batches * squares / (batches - 1)) / sum_total;
 	result.low = clamp_share(share - half);
 	result.high = clamp_share(share + half);
 	return result;

@@ -21,9 +21,9 @@
 
 typedef struct PerfoptRatio
 {
-	double		share;		/* 0..1; NaN when the total is not positive */
-	double		low;		/* bounds of the interval, clamped to 0..1 */
-	double		high;
+	double share; /* 0..1; NaN when the total is not positive */
+	double low;   /* bounds of the interval, clamped to 0..1 */
+	double high;
 } PerfoptRatio;
 
 /*
@@ -35,4 +35,4 @@ extern PerfoptRatio perfopt_ratio(const double *part, const double *total, int n
 /* The t with P(T <= t) = p for df > 0 degrees of freedom; NaN when p is not within (0, 1). */
 extern double perfopt_student_quantile(double p, double df);
 
-#endif							/* PERFOPT_RATIO_H */
+#endif /* PERFOPT_RATIO_H */

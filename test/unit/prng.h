@@ -12,7 +12,7 @@
 static inline uint64_t
 prng_next(uint64_t *state)
 {
-	uint64_t	z = (*state += UINT64_C(0x9E3779B97F4A7C15));
+	uint64_t z = (*state += UINT64_C(0x9E3779B97F4A7C15));
 
 	z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
 	z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
@@ -32,4 +32,4 @@ prng_normal(uint64_t *state)
 	return sqrt(-2 * log(prng_uniform(state))) * cos(6.283185307179586 * prng_uniform(state));
 }
 
-#endif							/* PERFOPT_TEST_PRNG_H */
+#endif /* PERFOPT_TEST_PRNG_H */

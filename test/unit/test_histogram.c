@@ -26,11 +26,11 @@
 static PerfoptHistogram *
 make(int bits, int min_exp, int max_exp)
 {
-	size_t		size = perfopt_histogram_size(bits, min_exp, max_exp);
+	size_t size = perfopt_histogram_size(bits, min_exp, max_exp);
 	PerfoptHistogram *h;
 
 	assert_true(size > 0);
-	h = malloc(size);
+	h = malloc(size > 0 ? size : 1);
 	assert_non_null(h);
 	perfopt_histogram_init(h, bits, min_exp, max_exp);
 	return h;
@@ -42,15 +42,15 @@ same(const PerfoptHistogram *a, const PerfoptHistogram *b)
 	if (a->bits != b->bits || a->min_exp != b->min_exp || a->max_exp != b->max_exp)
 		return false;
 	return a->count == b->count && a->sum == b->sum && a->min == b->min && a->max == b->max &&
-		a->zeros == b->zeros &&
-		memcmp(a->counts, b->counts, ((size_t) (a->max_exp - a->min_exp) << a->bits) * 8) == 0;
+		   a->zeros == b->zeros &&
+		   memcmp(a->counts, b->counts, ((size_t) (a->max_exp - a->min_exp) << a->bits) * 8) == 0;
 }
 
 static int
 compare_doubles(const void *a, const void *b)
 {
-	double		x = *(const double *) a;
-	double		y = *(const double *) b;
+	double x = *(const double *) a;
+	double y = *(const double *) b;
 
 	return (x > y) - (x < y);
 }
@@ -59,7 +59,7 @@ compare_doubles(const void *a, const void *b)
 static double
 draw(uint64_t *seed, int shape)
 {
-	double		u = prng_uniform(seed);
+	double u = prng_uniform(seed);
 
 	switch (shape)
 	{
@@ -74,24 +74,24 @@ draw(uint64_t *seed, int shape)
 	}
 }
 
-static const double quantiles[] = {0, 0.001, 0.01, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1};
+static const double quantiles[] = { 0, 0.001, 0.01, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1 };
 
 static void
 quantile_error_is_bounded(void **state)
 {
-	static const int sizes[] = {1, 2, 3, 10, 101, 5000};
-	static const int precisions[] = {6, PERFOPT_HISTOGRAM_COARSE, PERFOPT_HISTOGRAM_FINE, 12};
-	uint64_t	seed = 20;
+	static const int sizes[] = { 1, 2, 3, 10, 101, 5000 };
+	static const int precisions[] = { 6, PERFOPT_HISTOGRAM_COARSE, PERFOPT_HISTOGRAM_FINE, 12 };
+	uint64_t seed = 20;
 
 	(void) state;
 	for (int run = 0; run < 4 * LEN(sizes) * LEN(precisions); run++)
 	{
-		int			shape = run % 4;
-		int			n = sizes[run / 4 % LEN(sizes)];
-		int			bits = precisions[run / 4 / LEN(sizes)];
+		int shape = run % 4;
+		int n = sizes[run / 4 % LEN(sizes)];
+		int bits = precisions[run / 4 / LEN(sizes)];
 		PerfoptHistogram *h = make(bits, MIN_EXP, MAX_EXP);
-		double	   *v = malloc((size_t) n * sizeof *v);
-		double		sum = 0;
+		double *v = malloc((size_t) n * sizeof *v);
+		double sum = 0;
 
 		for (int i = 0; i < n; i++)
 		{
@@ -103,9 +103,9 @@ quantile_error_is_bounded(void **state)
 
 		for (int i = 0; i < LEN(quantiles); i++)
 		{
-			int			rank = (int) ceil(quantiles[i] * n);
-			double		exact = v[rank > 0 ? rank - 1 : 0];
-			double		got = perfopt_histogram_quantile(h, quantiles[i]);
+			int rank = (int) ceil(quantiles[i] * n);
+			double exact = v[rank > 0 ? rank - 1 : 0];
+			double got = perfopt_histogram_quantile(h, quantiles[i]);
 
 			if (fabs(got - exact) > exact * ldexp(1, -(bits + 1)) * (1 + 1e-12))
 				fail_msg("shape %d, n %d, bits %d, q %g: %.17g for %.17g", shape, n, bits,
@@ -124,15 +124,15 @@ static void
 quantile_is_monotonic(void **state)
 {
 	PerfoptHistogram *h = make(PERFOPT_HISTOGRAM_COARSE, MIN_EXP, MAX_EXP);
-	uint64_t	seed = 21;
-	double		previous = -1;
+	uint64_t seed = 21;
+	double previous = -1;
 
 	(void) state;
 	for (int i = 0; i < 3000; i++)
 		perfopt_histogram_record(h, draw(&seed, i % 4));
 	for (int i = -10; i <= 1010; i++)
 	{
-		double		v = perfopt_histogram_quantile(h, i / 1000.0);
+		double v = perfopt_histogram_quantile(h, i / 1000.0);
 
 		assert_true(v >= previous);
 		assert_true(v >= h->min && v <= h->max);
@@ -144,7 +144,7 @@ quantile_is_monotonic(void **state)
 static void
 merging_equals_recording_all(void **state)
 {
-	uint64_t	seed = 22;
+	uint64_t seed = 22;
 
 	(void) state;
 	for (int run = 0; run < 20; run++)
@@ -155,13 +155,13 @@ merging_equals_recording_all(void **state)
 
 		for (int p = 0; p < 3; p++)
 		{
-			int			n = (int) (prng_next(&seed) % 200);
+			int n = (int) (prng_next(&seed) % 200);
 
 			part[p] = make(PERFOPT_HISTOGRAM_COARSE, MIN_EXP, MAX_EXP);
 			for (int i = 0; i < n; i++)
 			{
 				/* eighths add up without rounding, so that the sums can be compared exactly */
-				double		v = (double) (prng_next(&seed) % 100000) / 8;
+				double v = (double) (prng_next(&seed) % 100000) / 8;
 
 				perfopt_histogram_record(part[p], v);
 				perfopt_histogram_record(all, v);
@@ -190,31 +190,28 @@ merging_layouts_takes_the_coarser(void **state)
 {
 	static const struct
 	{
-		int			bits,
-					min_exp,
-					max_exp;
-	}			layout[][2] = {
-		{{10, MIN_EXP, MAX_EXP}, {7, MIN_EXP, MAX_EXP}},
-		{{7, MIN_EXP, MAX_EXP}, {10, MIN_EXP, MAX_EXP}},
-		{{7, MIN_EXP, MAX_EXP}, {7, -20, 30}},
-		{{12, -20, 30}, {6, MIN_EXP, MAX_EXP}},
+		int bits, min_exp, max_exp;
+	} layout[][2] = {
+		{ { 10, MIN_EXP, MAX_EXP }, { 7, MIN_EXP, MAX_EXP } },
+		{ { 7, MIN_EXP, MAX_EXP }, { 10, MIN_EXP, MAX_EXP } },
+		{ { 7, MIN_EXP, MAX_EXP }, { 7, -20, 30 } },
+		{ { 12, -20, 30 }, { 6, MIN_EXP, MAX_EXP } },
 	};
-	uint64_t	seed = 23;
+	uint64_t seed = 23;
 
 	(void) state;
 	for (int l = 0; l < LEN(layout); l++)
 	{
-		int			bits = layout[l][0].bits < layout[l][1].bits ? layout[l][0].bits :
-			layout[l][1].bits;
-		PerfoptHistogram *into = make(layout[l][0].bits, layout[l][0].min_exp,
-									  layout[l][0].max_exp);
-		PerfoptHistogram *from = make(layout[l][1].bits, layout[l][1].min_exp,
-									  layout[l][1].max_exp);
+		int bits = layout[l][0].bits < layout[l][1].bits ? layout[l][0].bits : layout[l][1].bits;
+		PerfoptHistogram *into =
+			make(layout[l][0].bits, layout[l][0].min_exp, layout[l][0].max_exp);
+		PerfoptHistogram *from =
+			make(layout[l][1].bits, layout[l][1].min_exp, layout[l][1].max_exp);
 		PerfoptHistogram *all = make(bits, layout[l][0].min_exp, layout[l][0].max_exp);
 
 		for (int i = 0; i < 5000; i++)
 		{
-			double		v = (double) (prng_next(&seed) % (1 << 28)) / 128;
+			double v = (double) (prng_next(&seed) % (1 << 28)) / 128;
 
 			perfopt_histogram_record(i % 2 ? into : from, v);
 			perfopt_histogram_record(all, v);
@@ -249,17 +246,17 @@ encoding_round_trips(void **state)
 {
 	static uint8_t bytes[200000];
 	static uint8_t again[200000];
-	uint64_t	seed = 24;
+	uint64_t seed = 24;
 
 	(void) state;
 	for (int run = 0; run < 100; run++)
 	{
-		int			bits = 6 + run % 7;
+		int bits = 6 + run % 7;
 		PerfoptHistogram *h = make(bits, MIN_EXP, MAX_EXP);
 		PerfoptHistogram *copy = make(bits, MIN_EXP, MAX_EXP);
 		PerfoptHistogramReader reader;
-		int			n = run < 4 ? run : (int) (prng_next(&seed) % 3000);
-		size_t		len;
+		int n = run < 4 ? run : (int) (prng_next(&seed) % 3000);
+		size_t len;
 
 		for (int i = 0; i < n; i++)
 			perfopt_histogram_record(h, draw(&seed, run % 4));
@@ -276,8 +273,8 @@ encoding_round_trips(void **state)
 		assert_int_equal(reader.head.count, h->count);
 		for (int i = 0; i < LEN(quantiles); i++)
 		{
-			double		flat = perfopt_histogram_quantile(h, quantiles[i]);
-			double		sparse = perfopt_histogram_read_quantile(reader, quantiles[i]);
+			double flat = perfopt_histogram_quantile(h, quantiles[i]);
+			double sparse = perfopt_histogram_read_quantile(reader, quantiles[i]);
 
 			assert_true(flat == sparse || (isnan(flat) && isnan(sparse)));
 		}
@@ -294,9 +291,9 @@ writing_buckets_equals_encoding(void **state)
 	static PerfoptHistogramBucket buckets[5000];
 	PerfoptHistogram *h = make(7, MIN_EXP, MAX_EXP);
 	PerfoptHistogramReader reader;
-	uint64_t	seed = 25;
-	size_t		len;
-	uint32_t	n = 0;
+	uint64_t seed = 25;
+	size_t len;
+	uint32_t n = 0;
 
 	(void) state;
 	for (int i = 0; i < 2000; i++)
@@ -319,14 +316,13 @@ static void
 encoding_is_the_documented_one(void **state)
 {
 	static const uint8_t expected[] = {
-		1, 7, 2, 2,
-		0, 0, 0, 0, 0, 0, 0x10, 0x40,	/* sum 4 */
-		0, 0, 0, 0, 0, 0, 0, 0, /* min 0 */
-		0, 0, 0, 0, 0, 0, 0, 0x40,	/* max 2 */
-		0x80, 0xFF, 0x07, 2,	/* key 1023 << 7: the value 1, twice */
-		0x80, 0x01, 1			/* 128 buckets further: the value 2 */
+		1,    7,    2,    2, 0, 0, 0, 0,    0, 0, 0x10, 0x40, /* sum 4 */
+		0,    0,    0,    0, 0, 0, 0, 0,                      /* min 0 */
+		0,    0,    0,    0, 0, 0, 0, 0x40,                   /* max 2 */
+		0x80, 0xFF, 0x07, 2, /* key 1023 << 7: the value 1, twice */
+		0x80, 0x01, 1        /* 128 buckets further: the value 2 */
 	};
-	uint8_t		bytes[64];
+	uint8_t bytes[64];
 	PerfoptHistogram *h = make(7, MIN_EXP, MAX_EXP);
 
 	(void) state;
@@ -344,8 +340,8 @@ encoding_is_the_documented_one(void **state)
 static bool
 decode_copy(PerfoptHistogram *h, const uint8_t *bytes, size_t len)
 {
-	uint8_t    *copy = malloc(len > 0 ? len : 1);
-	bool		ok;
+	uint8_t *copy = malloc(len > 0 ? len : 1);
+	bool ok;
 
 	memcpy(copy, bytes, len);
 	ok = perfopt_histogram_decode(h, copy, len);
@@ -360,8 +356,8 @@ truncated_bytes_are_refused(void **state)
 	PerfoptHistogram *h = make(7, MIN_EXP, MAX_EXP);
 	PerfoptHistogram *into = make(7, MIN_EXP, MAX_EXP);
 	PerfoptHistogram *before = make(7, MIN_EXP, MAX_EXP);
-	uint64_t	seed = 26;
-	size_t		len;
+	uint64_t seed = 26;
+	size_t len;
 
 	(void) state;
 	for (int i = 0; i < 500; i++)
@@ -386,7 +382,8 @@ truncated_bytes_are_refused(void **state)
 
 /* What is accepted must be consistent and canonical; what is not must leave no trace. */
 static void
-check_hostile(const uint8_t *bytes, size_t len, PerfoptHistogram *into, const PerfoptHistogram *empty)
+check_hostile(const uint8_t *bytes, size_t len, PerfoptHistogram *into,
+			  const PerfoptHistogram *empty)
 {
 	static uint8_t again[20000];
 	PerfoptHistogramReader reader;
@@ -401,7 +398,7 @@ check_hostile(const uint8_t *bytes, size_t len, PerfoptHistogram *into, const Pe
 	assert_true(into->count <= INT64_MAX);
 	for (int i = 0; i < LEN(quantiles); i++)
 	{
-		double		v = perfopt_histogram_quantile(into, quantiles[i]);
+		double v = perfopt_histogram_quantile(into, quantiles[i]);
 
 		assert_true(into->count == 0 ? isnan(v) : v >= into->min && v <= into->max);
 	}
@@ -410,7 +407,7 @@ check_hostile(const uint8_t *bytes, size_t len, PerfoptHistogram *into, const Pe
 	if (len < sizeof again / 2)
 	{
 		PerfoptHistogramBucket buckets[1000];
-		uint32_t	n = 0;
+		uint32_t n = 0;
 
 		if (reader.head.nbuckets > LEN(buckets))
 			return;
@@ -425,12 +422,12 @@ check_hostile(const uint8_t *bytes, size_t len, PerfoptHistogram *into, const Pe
 static void
 hostile_bytes_do_no_harm(void **state)
 {
-	uint8_t		bytes[4000];
+	uint8_t bytes[4000];
 	PerfoptHistogram *h = make(7, MIN_EXP, MAX_EXP);
 	PerfoptHistogram *into = make(9, MIN_EXP, MAX_EXP);
 	PerfoptHistogram *empty = make(9, MIN_EXP, MAX_EXP);
-	uint64_t	seed = 27;
-	size_t		len;
+	uint64_t seed = 27;
+	size_t len;
 
 	(void) state;
 	for (int i = 0; i < 60; i++)
@@ -447,7 +444,7 @@ hostile_bytes_do_no_harm(void **state)
 	}
 	for (int run = 0; run < 5000; run++)
 	{
-		uint8_t		damaged[4000];
+		uint8_t damaged[4000];
 
 		memcpy(damaged, bytes, len);
 		for (int flips = 1 + (int) (prng_next(&seed) % 4); flips > 0; flips--)
@@ -458,7 +455,7 @@ hostile_bytes_do_no_harm(void **state)
 	/* noise behind a plausible head */
 	for (int run = 0; run < 5000; run++)
 	{
-		size_t		n = prng_next(&seed) % 120;
+		size_t n = prng_next(&seed) % 120;
 
 		for (size_t i = 0; i < n; i++)
 			bytes[i] = (uint8_t) prng_next(&seed);
@@ -480,32 +477,37 @@ static void
 crafted_bytes_are_refused(void **state)
 {
 	/* head of two values in one bucket: sum 3, min 1, max 2 */
-#define SUM_MIN_MAX 0, 0, 0, 0, 0, 0, 0x08, 0x40, 0, 0, 0, 0, 0, 0, 0xF0, 0x3F, 0, 0, 0, 0, 0, 0, 0, 0x40
+#define SUM_MIN_MAX \
+	0, 0, 0, 0, 0, 0, 0x08, 0x40, 0, 0, 0, 0, 0, 0, 0xF0, 0x3F, 0, 0, 0, 0, 0, 0, 0, 0x40
 #define MAX_VARINT 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x01
-	static const uint8_t good[] = {1, 7, 0, 1, SUM_MIN_MAX, 0x80, 0xFF, 0x07, 2};
-	static const uint8_t version[] = {2, 7, 0, 0};
-	static const uint8_t precision_low[] = {1, 5, 0, 0};
-	static const uint8_t precision_high[] = {1, 13, 0, 0};
-	static const uint8_t long_varint[] = {1, 7, 0x80, 0, 0};
-	static const uint8_t huge_zeros[] = {1, 7, MAX_VARINT, 0, SUM_MIN_MAX};
-	static const uint8_t huge_nbuckets[] = {1, 7, 0, MAX_VARINT, SUM_MIN_MAX};
-	static const uint8_t huge_count[] = {1, 7, 0, 1, SUM_MIN_MAX, 0x80, 0xFF, 0x07, MAX_VARINT};
-	static const uint8_t huge_gap[] = {1, 7, 0, 2, SUM_MIN_MAX, 0x80, 0xFF, 0x07, 1, MAX_VARINT, 1};
-	static const uint8_t count_zero[] = {1, 7, 0, 1, SUM_MIN_MAX, 0x80, 0xFF, 0x07, 0};
-	static const uint8_t same_key[] = {1, 7, 0, 2, SUM_MIN_MAX, 0x80, 0xFF, 0x07, 1, 0, 1};
-	static const uint8_t infinite_key[] = {1, 7, 0, 1, SUM_MIN_MAX, 0x80, 0xFF, 0x0F, 1};
-	static const uint8_t zeros_but_min[] = {1, 7, 1, 1, SUM_MIN_MAX, 0x80, 0xFF, 0x07, 2};
-	static const uint8_t nan_sum[] = {1, 7, 0, 1, 0, 0, 0, 0, 0, 0, 0xF8, 0x7F, 0, 0, 0, 0, 0, 0, 0xF0, 0x3F,
-	0, 0, 0, 0, 0, 0, 0, 0x40, 0x80, 0xFF, 0x07, 2};
+	static const uint8_t good[] = { 1, 7, 0, 1, SUM_MIN_MAX, 0x80, 0xFF, 0x07, 2 };
+	static const uint8_t version[] = { 2, 7, 0, 0 };
+	static const uint8_t precision_low[] = { 1, 5, 0, 0 };
+	static const uint8_t precision_high[] = { 1, 13, 0, 0 };
+	static const uint8_t long_varint[] = { 1, 7, 0x80, 0, 0 };
+	static const uint8_t huge_zeros[] = { 1, 7, MAX_VARINT, 0, SUM_MIN_MAX };
+	static const uint8_t huge_nbuckets[] = { 1, 7, 0, MAX_VARINT, SUM_MIN_MAX };
+	static const uint8_t huge_count[] = { 1, 7, 0, 1, SUM_MIN_MAX, 0x80, 0xFF, 0x07, MAX_VARINT };
+	static const uint8_t huge_gap[] = {
+		1, 7, 0, 2, SUM_MIN_MAX, 0x80, 0xFF, 0x07, 1, MAX_VARINT, 1
+	};
+	static const uint8_t count_zero[] = { 1, 7, 0, 1, SUM_MIN_MAX, 0x80, 0xFF, 0x07, 0 };
+	static const uint8_t same_key[] = { 1, 7, 0, 2, SUM_MIN_MAX, 0x80, 0xFF, 0x07, 1, 0, 1 };
+	static const uint8_t infinite_key[] = { 1, 7, 0, 1, SUM_MIN_MAX, 0x80, 0xFF, 0x0F, 1 };
+	static const uint8_t zeros_but_min[] = { 1, 7, 1, 1, SUM_MIN_MAX, 0x80, 0xFF, 0x07, 2 };
+	static const uint8_t nan_sum[] = { 1,    7, 0, 1, 0, 0,    0,    0,    0,    0, 0xF8,
+									   0x7F, 0, 0, 0, 0, 0,    0,    0xF0, 0x3F, 0, 0,
+									   0,    0, 0, 0, 0, 0x40, 0x80, 0xFF, 0x07, 2 };
 	static const struct
 	{
 		const uint8_t *bytes;
-		size_t		len;
-	}			bad[] = {
-#define ITEM(a) {a, sizeof a}
-		ITEM(version), ITEM(precision_low), ITEM(precision_high), ITEM(long_varint),
-		ITEM(huge_zeros), ITEM(huge_nbuckets), ITEM(huge_count), ITEM(huge_gap),
-		ITEM(count_zero), ITEM(same_key), ITEM(infinite_key), ITEM(zeros_but_min), ITEM(nan_sum)
+		size_t len;
+	} bad[] = {
+#define ITEM(a) { a, sizeof a }
+		ITEM(version),    ITEM(precision_low), ITEM(precision_high), ITEM(long_varint),
+		ITEM(huge_zeros), ITEM(huge_nbuckets), ITEM(huge_count),     ITEM(huge_gap),
+		ITEM(count_zero), ITEM(same_key),      ITEM(infinite_key),   ITEM(zeros_but_min),
+		ITEM(nan_sum)
 	};
 	PerfoptHistogram *h = make(7, MIN_EXP, MAX_EXP);
 
@@ -526,7 +528,7 @@ empty_has_no_quantile(void **state)
 {
 	PerfoptHistogram *h = make(7, MIN_EXP, MAX_EXP);
 	PerfoptHistogram *other = make(10, 0, 1);
-	uint8_t		bytes[8];
+	uint8_t bytes[8];
 
 	(void) state;
 	assert_true(isnan(perfopt_histogram_quantile(h, 0.5)));
@@ -594,14 +596,15 @@ keys_enclose_their_values(void **state)
 	{
 		for (int e = PERFOPT_HISTOGRAM_MIN_EXP; e < PERFOPT_HISTOGRAM_MAX_EXP; e++)
 		{
-			double		around[] = {ldexp(1, e), nextafter(ldexp(1, e), 0), nextafter(ldexp(1, e), DBL_MAX)};
+			double around[] = { ldexp(1, e), nextafter(ldexp(1, e), 0),
+								nextafter(ldexp(1, e), DBL_MAX) };
 
 			for (int i = 0; i < LEN(around); i++)
 			{
-				uint32_t	key = perfopt_histogram_key(around[i], bits);
-				double		low = perfopt_histogram_key_low(key, bits);
-				double		high = perfopt_histogram_key_high(key, bits);
-				double		middle = perfopt_histogram_key_middle(key, bits);
+				uint32_t key = perfopt_histogram_key(around[i], bits);
+				double low = perfopt_histogram_key_low(key, bits);
+				double high = perfopt_histogram_key_high(key, bits);
+				double middle = perfopt_histogram_key_middle(key, bits);
 
 				assert_true(low <= around[i] && around[i] < high);
 				assert_true(low < middle && middle < high);

@@ -47,8 +47,8 @@ student_matches_tables(void **state)
 static void
 worked_by_hand(void **state)
 {
-	const double part[] = {2, 3, 5};
-	const double total[] = {10, 10, 20};
+	const double part[] = { 2, 3, 5 };
+	const double total[] = { 10, 10, 20 };
 	PerfoptRatio r = perfopt_ratio(part, total, 3, 0.95);
 
 	(void) state;
@@ -60,10 +60,10 @@ worked_by_hand(void **state)
 static void
 edges(void **state)
 {
-	const double part[] = {1, NAN, 3, INFINITY};
-	const double total[] = {2, 5, 4, 5};
-	const double zero[] = {0, 0, 0, 0};
-	const double wild[] = {0, 4, 0, 4};
+	const double part[] = { 1, NAN, 3, INFINITY };
+	const double total[] = { 2, 5, 4, 5 };
+	const double zero[] = { 0, 0, 0, 0 };
+	const double wild[] = { 0, 4, 0, 4 };
 	PerfoptRatio r;
 
 	(void) state;
@@ -91,9 +91,9 @@ edges(void **state)
 static void
 scale_free(void **state)
 {
-	double		part[20];
-	double		total[20];
-	uint64_t	seed = 31;
+	double part[20];
+	double total[20];
+	uint64_t seed = 31;
 	PerfoptRatio a;
 	PerfoptRatio b;
 
@@ -124,12 +124,12 @@ coverage(int n, double rho, double level, uint64_t seed)
 {
 	static double part[MAX_CYCLES];
 	static double total[MAX_CYCLES];
-	const int	runs = 4000;
-	int			held = 0;
+	const int runs = 4000;
+	int held = 0;
 
 	for (int run = 0; run < runs; run++)
 	{
-		double		noise = prng_normal(&seed);
+		double noise = prng_normal(&seed);
 		PerfoptRatio r;
 
 		for (int i = 0; i < n; i++)
