@@ -91,14 +91,17 @@ perfopt_require_preload(void)
 						 "shared_preload_libraries = 'perfopt', and restart the server.")));
 }
 
+bool
+perfopt_is_home(void)
+{
+	return preloaded && get_database_oid(perfopt_database, true) == MyDatabaseId;
+}
+
 void
 perfopt_require_home(void)
 {
-	Oid home;
-
 	perfopt_require_preload();
-	home = get_database_oid(perfopt_database, true);
-	if (home != MyDatabaseId)
+	if (!perfopt_is_home())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("perfopt works in database \"%s\", not in \"%s\"", perfopt_database,

@@ -37,5 +37,6 @@ extern void perfopt_require_preload(void);
 extern void perfopt_require_home(void);
 
 extern bool perfopt_is_preloaded(void);
+extern bool perfopt_is_home(void); /* preloaded, and in perfopt.database */
 
 #endif /* PERFOPT_SHMEM_H */

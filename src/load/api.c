@@ -43,19 +43,6 @@ PG_FUNCTION_INFO_V1(perfopt_cancel_test);
 PG_FUNCTION_INFO_V1(perfopt_live_progress);
 PG_FUNCTION_INFO_V1(perfopt_live_report);
 
-static void
-require_load_tests(void)
-{
-	perfopt_require_preload();
-	if (strcmp(get_database_name(MyDatabaseId), perfopt_database) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("load tests are run from database \"%s\", and this is \"%s\"",
-						perfopt_database, get_database_name(MyDatabaseId)),
-				 errhint("Connect to \"%s\", or change perfopt.database and restart the server.",
-						 perfopt_database)));
-}
-
 static int64
 next_run_id(void)
 {
@@ -107,11 +94,20 @@ config_from_arguments(FunctionCallInfo fcinfo)
 	return config;
 }
 
+/* People read these: a microsecond, or a tenth of a call per second, is enough. */
+static double
+rounded(double value, int digits)
+{
+	double scale = pow(10, digits);
+
+	return rint(value * scale) / scale;
+}
+
 static Datum
 float_or_null(double value, bool *isnull)
 {
 	*isnull = isnan(value);
-	return Float8GetDatum(value);
+	return Float8GetDatum(rounded(value, 3));
 }
 
 static void
@@ -123,7 +119,7 @@ put_row(ReturnSetInfo *rsinfo, const char *operation, const LoadRow *row)
 	values[0] = CStringGetTextDatum(operation);
 	values[1] = Int64GetDatum((int64) row->calls);
 	values[2] = Int64GetDatum((int64) row->errors);
-	values[3] = Float8GetDatum(row->throughput);
+	values[3] = Float8GetDatum(rounded(row->throughput, 1));
 	values[4] = float_or_null(row->mean_ms, &nulls[4]);
 	values[5] = float_or_null(row->p50_ms, &nulls[5]);
 	values[6] = float_or_null(row->p90_ms, &nulls[6]);
@@ -271,7 +267,7 @@ perfopt_load_test(PG_FUNCTION_ARGS)
 	LoadConfig *config;
 	LoadRun run;
 
-	require_load_tests();
+	perfopt_require_home();
 	config = config_from_arguments(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
 	start(&run, config);
@@ -302,7 +298,7 @@ perfopt_start_test(PG_FUNCTION_ARGS)
 	LoadRun run;
 	int64 run_id;
 
-	require_load_tests();
+	perfopt_require_home();
 	load_config_set_jsonb(config, PG_GETARG_JSONB_P(0));
 	start(&run, config);
 	run_id = run.shared->run_id;
@@ -349,7 +345,7 @@ perfopt_wait_test(PG_FUNCTION_ARGS)
 	LoadRun run;
 	LoadState state;
 
-	require_load_tests();
+	perfopt_require_home();
 	if (!PG_ARGISNULL(1))
 	{
 		const Interval *timeout = PG_GETARG_INTERVAL_P(1);
@@ -390,7 +386,7 @@ perfopt_cancel_test(PG_FUNCTION_ARGS)
 	LoadRun run;
 	bool cancelled;
 
-	require_load_tests();
+	perfopt_require_home();
 	if (!load_run_open(&run, run_id))
 	{
 		(void) recorded_state(run_id);
@@ -414,23 +410,25 @@ perfopt_live_progress(PG_FUNCTION_ARGS)
 	Datum values[11];
 	bool nulls[11] = { false };
 
-	require_load_tests();
 	InitMaterializedSRF(fcinfo, 0);
-	if (!load_run_open(&run, PG_GETARG_INT64(0)))
+
+	/* Where no load test can run, reports of former ones can still be read. */
+	if (!perfopt_is_home() || !load_run_open(&run, PG_GETARG_INT64(0)))
 		return (Datum) 0;
 
 	progress = load_summary_progress(run.shared);
 	problem = load_run_problem(run.shared, NULL);
 	values[0] = CStringGetTextDatum(load_state_name(progress.state));
 	values[1] = CStringGetTextDatum(progress.phase);
-	values[2] = Float8GetDatum(progress.elapsed_s);
+	values[2] = Float8GetDatum(rounded(progress.elapsed_s, 1));
 	values[3] = Float8GetDatum(progress.total_s);
 	values[4] = Int32GetDatum(progress.users);
 	values[5] = Int64GetDatum((int64) progress.calls);
 	values[6] = Int64GetDatum((int64) progress.errors);
-	values[7] = Float8GetDatum(progress.elapsed_s > 0 ? (progress.calls - progress.errors) /
-															progress.elapsed_s :
-														0);
+	values[7] = Float8GetDatum(
+		progress.elapsed_s > 0 ?
+			rounded((progress.calls - progress.errors) / progress.elapsed_s, 1) :
+			0);
 	values[8] = float_or_null(perfopt_histogram_quantile(progress.latency, 0.95), &nulls[8]);
 	values[9] = Int64GetDatum((int64) progress.lost);
 	nulls[10] = problem == NULL;
@@ -445,9 +443,10 @@ perfopt_live_report(PG_FUNCTION_ARGS)
 {
 	LoadRun run;
 
-	require_load_tests();
 	InitMaterializedSRF(fcinfo, 0);
-	if (!load_run_open(&run, PG_GETARG_INT64(0)))
+
+	/* Where no load test can run, reports of former ones can still be read. */
+	if (!perfopt_is_home() || !load_run_open(&run, PG_GETARG_INT64(0)))
 		return (Datum) 0;
 	put_report((ReturnSetInfo *) fcinfo->resultinfo, run.shared);
 	load_run_close(&run);

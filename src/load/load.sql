@@ -139,8 +139,8 @@ BEGIN
   -- In no slot, so it does not run: what still says so was ended by a crash.
   RETURN QUERY
     SELECT CASE r.state WHEN 'running' THEN 'failed' ELSE r.state END, 'over'::text,
-           extract(epoch FROM r.finished_at - r.started_at)::float8, NULL::float8, 0,
-           coalesce(o.calls, 0), coalesce(o.errors, 0), o.throughput, o.p95_ms, r.connections_lost,
+           round(extract(epoch FROM r.finished_at - r.started_at), 1)::float8, NULL::float8, 0,
+           coalesce(o.calls, 0), coalesce(o.errors, 0), round(o.throughput::numeric, 1)::float8, round(o.p95_ms::numeric, 3)::float8, r.connections_lost,
            coalesce(r.problem, CASE r.state WHEN 'running' THEN
              'the server was restarted, or its load workers were killed, during the test' END)
     FROM perfopt.test_run r
@@ -175,12 +175,15 @@ BEGIN
       USING ERRCODE = 'undefined_object', HINT = 'Tests are listed in perfopt.test_run.';
   END IF;
   RETURN QUERY
-    (SELECT o.operation, o.calls, o.errors, o.throughput, o.mean_ms,
-            o.p50_ms, o.p90_ms, o.p95_ms, o.p99_ms, o.max_ms
+    (SELECT o.operation, o.calls, o.errors, round(o.throughput::numeric, 1)::float8, round(o.mean_ms::numeric, 3)::float8,
+            round(o.p50_ms::numeric, 3)::float8, round(o.p90_ms::numeric, 3)::float8, round(o.p95_ms::numeric, 3)::float8,
+            round(o.p99_ms::numeric, 3)::float8, round(o.max_ms::numeric, 3)::float8
      FROM perfopt.test_operation o WHERE o.run_id = $1 ORDER BY o.operation COLLATE "C")
     UNION ALL
-    SELECT 'total', t.calls, t.errors, t.throughput, perfopt.histogram_mean(t.latency),
-           t.q[1], t.q[2], t.q[3], t.q[4], t.q[5]
+    SELECT 'total', t.calls, t.errors, round(t.throughput::numeric, 1)::float8,
+           round(perfopt.histogram_mean(t.latency)::numeric, 3)::float8,
+           round(t.q[1]::numeric, 3)::float8, round(t.q[2]::numeric, 3)::float8, round(t.q[3]::numeric, 3)::float8,
+           round(t.q[4]::numeric, 3)::float8, round(t.q[5]::numeric, 3)::float8
     FROM (SELECT sum(o.calls)::bigint AS calls, sum(o.errors)::bigint AS errors,
                  sum(o.throughput) AS throughput, perfopt.merge(o.latency) AS latency,
                  perfopt.quantile(perfopt.merge(o.latency), '{0.5,0.9,0.95,0.99,1}'::float8[]) AS q
