@@ -270,8 +270,8 @@ perfopt_load_test(PG_FUNCTION_ARGS)
 	perfopt_require_home();
 	config = config_from_arguments(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
-	start(&run, config);
 	perfopt_sampler_ignore_me();
+	start(&run, config);
 
 	PG_ENSURE_ERROR_CLEANUP(cancel_with_caller, PointerGetDatum(&run));
 	{
@@ -300,6 +300,7 @@ perfopt_start_test(PG_FUNCTION_ARGS)
 
 	perfopt_require_home();
 	load_config_set_jsonb(config, PG_GETARG_JSONB_P(0));
+	perfopt_sampler_ignore_me();
 	start(&run, config);
 	run_id = run.shared->run_id;
 	load_run_close(&run);
@@ -393,6 +394,7 @@ perfopt_cancel_test(PG_FUNCTION_ARGS)
 		PG_RETURN_BOOL(false);
 	}
 	require_owner(run.shared);
+	perfopt_sampler_ignore_me();
 	cancelled = load_run_stop(&run, LOAD_STOP_CANCELLED);
 	while (!load_run_over(&run) && GetCurrentTimestamp() < give_up)
 		load_run_sleep(&run, 100);
