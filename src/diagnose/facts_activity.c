@@ -26,6 +26,10 @@
  */
 #define BLOCKER_IDLE_S 1.0
 
+/* Rows of other blockers between two looks at the same one; and how exactly a state's beginning is known. */
+#define LOOK_AHEAD 64
+#define SAME_STATE_US 100000
+
 typedef struct WaitName
 {
 	char name[2 * NAMEDATALEN]; /* class:event */
@@ -313,6 +317,37 @@ read_blocker(PerfoptBlocker *blocker, HeapTuple row, TupleDesc desc, MemoryConte
 					blocker->state_s >= BLOCKER_IDLE_S;
 }
 
+/* When the blocker came into the state it was seen in. */
+static TimestampTz
+state_since(const PerfoptBlocker *blocker)
+{
+	return blocker->ts - (TimestampTz) (blocker->state_s * USECS_PER_SEC);
+}
+
+/*
+ * A pause between two statements is short when it is first seen.  What it grew into is known afterwards:
+ * a blocker that sat idle in a later look was idle in those before, as far back as its state goes.
+ */
+static void
+recognize_idle_earlier(PerfoptFacts *facts)
+{
+	for (int b = facts->nblockers - 2; b >= 0; b--)
+	{
+		PerfoptBlocker *blocker = &facts->blockers[b];
+		int last = Min(facts->nblockers - 1, b + LOOK_AHEAD);
+
+		if (blocker->state == NULL || strncmp(blocker->state, "idle in transaction", 19) != 0)
+			continue;
+		for (int later = b + 1; later <= last && !blocker->idle; later++)
+		{
+			const PerfoptBlocker *next = &facts->blockers[later];
+
+			blocker->idle = next->idle && next->pid == blocker->pid &&
+							Abs(state_since(next) - state_since(blocker)) < SAME_STATE_US;
+		}
+	}
+}
+
 /* The first cycle that ends at or after a time. */
 static int
 first_cycle_from(const PerfoptFacts *facts, TimestampTz ts)
@@ -417,5 +452,6 @@ perfopt_facts_read_blocking(PerfoptFacts *facts)
 	for (uint64 i = 0; i < SPI_processed; i++)
 		read_blocker(&facts->blockers[i], SPI_tuptable->vals[i], SPI_tuptable->tupdesc, context);
 	SPI_finish();
+	recognize_idle_earlier(facts);
 	assign_blockers(facts);
 }

@@ -87,7 +87,8 @@ SELECT dblink_send_query('second', 'UPDATE sampler_test SET v = v + 100') \g /de
 SELECT ok(pg_temp.wait_until(format($$
   SELECT count(DISTINCT blocker_pid) = 1 AND max(waiters) = 2 FROM perfopt.blocking WHERE ts > %L$$, :'began')),
   'a queue of waiters is charged to its root, not to the one before');
-SELECT ok((SELECT value FROM perfopt.current_metrics('database') WHERE metric = 'pg_blocked_sessions') = 2,
+SELECT ok(pg_temp.wait_until($$
+  SELECT value = 2 FROM perfopt.current_metrics('database') WHERE metric = 'pg_blocked_sessions'$$),
   'and counted as blocked sessions');
 
 SELECT pg_cancel_backend(pid) FROM session WHERE name IN ('sleeper', 'burner') \g /dev/null
