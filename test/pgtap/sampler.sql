@@ -24,7 +24,7 @@ END $$;
 
 SELECT plan(14);
 
-SELECT dblink_connect(name, format('dbname=%s host=%s port=%s', current_database(),
+SELECT dblink_connect(name, format('user=%s dbname=%s host=%s port=%s', current_user, current_database(),
          split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port')))
 FROM unnest(ARRAY['sleeper', 'idler', 'waiter', 'burner']) name \g /dev/null
 CREATE TEMP TABLE session AS
@@ -81,7 +81,7 @@ SELECT results_eq(
   'the root blocker, its state and the number of those it holds up');
 
 -- A second waiter queues behind the first; both are held up by the same root.
-SELECT dblink_connect('second', format('dbname=%s host=%s port=%s', current_database(),
+SELECT dblink_connect('second', format('user=%s dbname=%s host=%s port=%s', current_user, current_database(),
          split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'))) \g /dev/null
 SELECT dblink_send_query('second', 'UPDATE sampler_test SET v = v + 100') \g /dev/null
 SELECT ok(pg_temp.wait_until(format($$
