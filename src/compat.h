@@ -62,38 +62,38 @@
  * pg_stat_io has; 18 moved the times of WAL writes there too.
  */
 #if PG_VERSION_NUM >= 170000
-#define PERFOPT_SQL_CHECKPOINTS \
-	"SELECT num_timed AS pg_checkpoints_timed_total," \
-	" num_requested AS pg_checkpoints_requested_total," \
-	" write_time / 1000 AS pg_checkpoint_write_seconds_total," \
-	" sync_time / 1000 AS pg_checkpoint_sync_seconds_total," \
-	" buffers_written AS pg_checkpoint_buffers_total," \
+#define PERFOPT_SQL_CHECKPOINTS                                                                   \
+	"SELECT num_timed AS pg_checkpoints_timed_total,"                                             \
+	" num_requested AS pg_checkpoints_requested_total,"                                           \
+	" write_time / 1000 AS pg_checkpoint_write_seconds_total,"                                    \
+	" sync_time / 1000 AS pg_checkpoint_sync_seconds_total,"                                      \
+	" buffers_written AS pg_checkpoint_buffers_total,"                                            \
 	" (SELECT maxwritten_clean FROM pg_catalog.pg_stat_bgwriter) AS pg_bgwriter_maxwritten_total" \
 	" FROM pg_catalog.pg_stat_checkpointer"
 #else
-#define PERFOPT_SQL_CHECKPOINTS \
-	"SELECT checkpoints_timed AS pg_checkpoints_timed_total," \
-	" checkpoints_req AS pg_checkpoints_requested_total," \
+#define PERFOPT_SQL_CHECKPOINTS                                           \
+	"SELECT checkpoints_timed AS pg_checkpoints_timed_total,"             \
+	" checkpoints_req AS pg_checkpoints_requested_total,"                 \
 	" checkpoint_write_time / 1000 AS pg_checkpoint_write_seconds_total," \
-	" checkpoint_sync_time / 1000 AS pg_checkpoint_sync_seconds_total," \
-	" buffers_checkpoint AS pg_checkpoint_buffers_total," \
-	" maxwritten_clean AS pg_bgwriter_maxwritten_total," \
-	" buffers_backend AS pg_buffers_backend_total," \
-	" buffers_backend_fsync AS pg_buffers_backend_fsync_total" \
+	" checkpoint_sync_time / 1000 AS pg_checkpoint_sync_seconds_total,"   \
+	" buffers_checkpoint AS pg_checkpoint_buffers_total,"                 \
+	" maxwritten_clean AS pg_bgwriter_maxwritten_total,"                  \
+	" buffers_backend AS pg_buffers_backend_total,"                       \
+	" buffers_backend_fsync AS pg_buffers_backend_fsync_total"            \
 	" FROM pg_catalog.pg_stat_bgwriter"
 #endif
 
 #if PG_VERSION_NUM >= 180000
 #define PERFOPT_SQL_WAL_TIMES ""
 #else
-#define PERFOPT_SQL_WAL_TIMES \
+#define PERFOPT_SQL_WAL_TIMES                                                           \
 	", CASE WHEN t.\"on\" THEN wal_write_time / 1000 END AS pg_wal_write_seconds_total" \
 	", CASE WHEN t.\"on\" THEN wal_sync_time / 1000 END AS pg_wal_sync_seconds_total"
 #endif
-#define PERFOPT_SQL_WAL \
+#define PERFOPT_SQL_WAL                                                    \
 	"SELECT wal_bytes AS pg_wal_bytes_total, wal_fpi AS pg_wal_fpi_total," \
 	" wal_buffers_full AS pg_wal_buffers_full_total" PERFOPT_SQL_WAL_TIMES \
-	" FROM pg_catalog.pg_stat_wal," \
+	" FROM pg_catalog.pg_stat_wal,"                                        \
 	" (SELECT pg_catalog.current_setting('track_wal_io_timing')::pg_catalog.bool) AS t (\"on\")"
 
 /* 16 can be told that a plan is for parameters of any value; 15 assumes it when it knows no values. */

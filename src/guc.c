@@ -21,13 +21,9 @@ int perfopt_sampling_frequency = 10;
 void
 perfopt_guc_init(void)
 {
-	DefineCustomIntVariable("perfopt.collect_interval",
-							"Time between two collecting cycles.",
-							NULL,
-							&perfopt_collect_interval_s,
-							30, 1, 3600,
-							PGC_SIGHUP, GUC_UNIT_S,
-							NULL, NULL, NULL);
+	DefineCustomIntVariable("perfopt.collect_interval", "Time between two collecting cycles.", NULL,
+							&perfopt_collect_interval_s, 30, 1, 3600, PGC_SIGHUP, GUC_UNIT_S, NULL,
+							NULL, NULL);
 
 	/*
 	 * The server refuses to define a start-only setting later, so a session that loads the library
@@ -35,44 +31,29 @@ perfopt_guc_init(void)
 	 */
 	if (process_shared_preload_libraries_in_progress)
 		DefineCustomStringVariable("perfopt.database",
-								   "Database that holds the extension perfopt and its data.",
-								   NULL,
-								   &perfopt_database,
-								   "postgres",
-								   PGC_POSTMASTER, 0,
-								   NULL, NULL, NULL);
+								   "Database that holds the extension perfopt and its data.", NULL,
+								   &perfopt_database, "postgres", PGC_POSTMASTER, 0, NULL, NULL,
+								   NULL);
 
-	DefineCustomIntVariable("perfopt.max_load_users",
-							"Most users that one load test may simulate.",
-							NULL,
-							&perfopt_max_load_users,
-							1000, 1, 10000,
-							PGC_SIGHUP, 0,
-							NULL, NULL, NULL);
+	DefineCustomIntVariable("perfopt.max_load_users", "Most users that one load test may simulate.",
+							NULL, &perfopt_max_load_users, 1000, 1, 10000, PGC_SIGHUP, 0, NULL,
+							NULL, NULL);
 
 	DefineCustomIntVariable("perfopt.probe_timeout",
-							"Longest time that the prober waits for one target in a cycle.",
-							NULL,
-							&perfopt_probe_timeout_ms,
-							2000, 10, 60000,
-							PGC_SIGHUP, GUC_UNIT_MS,
+							"Longest time that the prober waits for one target in a cycle.", NULL,
+							&perfopt_probe_timeout_ms, 2000, 10, 60000, PGC_SIGHUP, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 
-	DefineCustomIntVariable("perfopt.retention_raw",
-							"How long raw samples are kept.",
-							"Samples go by whole days: a day is dropped when its last sample is older than this.",
-							&perfopt_retention_raw_min,
-							7 * 24 * 60, 60, INT_MAX,
-							PGC_SIGHUP, GUC_UNIT_MIN,
-							NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"perfopt.retention_raw", "How long raw samples are kept.",
+		"Samples go by whole days: a day is dropped when its last sample is older than this.",
+		&perfopt_retention_raw_min, 7 * 24 * 60, 60, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN, NULL, NULL,
+		NULL);
 
 	DefineCustomIntVariable("perfopt.sampling_frequency",
 							"How often active sessions are sampled, in times per second (Hz).",
-							"Zero switches the sampler off.",
-							&perfopt_sampling_frequency,
-							10, 0, 100,
-							PGC_SIGHUP, 0,
-							NULL, NULL, NULL);
+							"Zero switches the sampler off.", &perfopt_sampling_frequency, 10, 0,
+							100, PGC_SIGHUP, 0, NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("perfopt");
 }

@@ -86,9 +86,11 @@ perfopt_require_preload(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("perfopt is not loaded at server start"),
-				 errdetail("Sampling, collecting and load tests need perfopt's background workers and shared memory."),
-				 errhint("Add perfopt to shared_preload_libraries, for example with ALTER SYSTEM SET "
-						 "shared_preload_libraries = 'perfopt', and restart the server.")));
+				 errdetail("Sampling, collecting and load tests need perfopt's background workers "
+						   "and shared memory."),
+				 errhint(
+					 "Add perfopt to shared_preload_libraries, for example with ALTER SYSTEM SET "
+					 "shared_preload_libraries = 'perfopt', and restart the server.")));
 }
 
 bool
@@ -102,11 +104,12 @@ perfopt_require_home(void)
 {
 	perfopt_require_preload();
 	if (!perfopt_is_home())
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("perfopt works in database \"%s\", not in \"%s\"", perfopt_database,
-						get_database_name(MyDatabaseId)),
-				 errhint("Connect to database \"%s\", or set perfopt.database = '%s' and restart the "
-						 "server.",
-						 perfopt_database, get_database_name(MyDatabaseId))));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("perfopt works in database \"%s\", not in \"%s\"", perfopt_database,
+					get_database_name(MyDatabaseId)),
+			 errhint("Connect to database \"%s\", or set perfopt.database = '%s' and restart the "
+					 "server.",
+					 perfopt_database, get_database_name(MyDatabaseId))));
 }

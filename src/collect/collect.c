@@ -29,7 +29,8 @@
 #define MAX_LABELS 8
 
 static const PerfoptSource collector_sources[] = {
-	{ "self", "application", 0, perfopt_collect_self, perfopt_self_metrics, &perfopt_self_nmetrics },
+	{ "self", "application", 0, perfopt_collect_self, perfopt_self_metrics,
+	  &perfopt_self_nmetrics },
 	{ "sessions", "application", 0, perfopt_collect_sessions, perfopt_sessions_metrics,
 	  &perfopt_sessions_nmetrics },
 	{ "activity", "database", 0, perfopt_collect_activity, perfopt_activity_metrics,
@@ -87,8 +88,7 @@ perfopt_collect_begin_sql(void)
 	begin_transaction();
 	problem = extension_problem(perfopt_extension_hold());
 	if (problem != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("%s", problem)));
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("%s", problem)));
 	SPI_connect();
 }
 
@@ -234,10 +234,9 @@ hold_extension(const char *writer)
 	PerfoptExtensionState state = perfopt_extension_hold();
 
 	if (state == PERFOPT_EXTENSION_MISSING && !said)
-		ereport(LOG,
-				(errmsg("perfopt %s waits for extension perfopt in database \"%s\"", writer,
-						perfopt_database),
-				 errhint("Run CREATE EXTENSION perfopt there, or set perfopt.database.")));
+		ereport(LOG, (errmsg("perfopt %s waits for extension perfopt in database \"%s\"", writer,
+							 perfopt_database),
+					  errhint("Run CREATE EXTENSION perfopt there, or set perfopt.database.")));
 	said = state == PERFOPT_EXTENSION_MISSING;
 	return extension_problem(state);
 }

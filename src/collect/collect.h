@@ -34,7 +34,8 @@ extern const char *perfopt_prober_cycle(void);
  * One cycle over a table of sources: nothing is done but a reason returned while the extension is
  * missing or being dropped.
  */
-extern const char *perfopt_collect_run(const char *writer, const PerfoptSource *sources, int nsources);
+extern const char *perfopt_collect_run(const char *writer, const PerfoptSource *sources,
+									   int nsources);
 
 /*
  * Notes how a source fared with one of its targets ("" where it has none).  For sources with several
@@ -56,8 +57,8 @@ extern void perfopt_collect_end_sql(void);
  * of the metrics is its value, a column named "label:x" gives label x of the row's metrics.  NULL
  * values are left out.
  */
-extern void perfopt_collect_query(PerfoptBatch *batch, const char *sql, const PerfoptMetric *metrics,
-								  int nmetrics);
+extern void perfopt_collect_query(PerfoptBatch *batch, const char *sql,
+								  const PerfoptMetric *metrics, int nmetrics);
 
 /* The sources, each in its own file. */
 extern const PerfoptMetric perfopt_pgstat_metrics[];

@@ -26,7 +26,8 @@ enum
 
 const PerfoptMetric perfopt_sessions_metrics[] = {
 	[ACTIVE_SESSIONS] = { "pg_active_sessions", APP, PERFOPT_GAUGE, "sessions",
-						  "Average active sessions of users, by what they wait for; CPU is on CPU" },
+						  "Average active sessions of users, by what they wait for; CPU is on "
+						  "CPU" },
 	[SAMPLES] = { "perfopt_sampler_looks", APP, PERFOPT_GAUGE, "looks",
 				  "Looks that the sampler took since the cycle before" },
 	[OVERFLOW] = { "perfopt_sampler_overflow", APP, PERFOPT_GAUGE, "sightings",
@@ -92,9 +93,10 @@ static void
 insert_row(const PerfoptSessionCounts *counts)
 {
 	static SPIPlanPtr plan = NULL;
-	static const Oid element[NUM_COLS] = { 0, 0, OIDOID, OIDOID, INT8OID, INT4OID, TEXTOID, TEXTOID, INT4OID };
-	Oid types[NUM_COLS] = { TIMESTAMPTZOID, INT4OID, OIDARRAYOID, OIDARRAYOID, INT8ARRAYOID,
-							INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID };
+	static const Oid element[NUM_COLS] = { 0,       0,       OIDOID,  OIDOID, INT8OID,
+										   INT4OID, TEXTOID, TEXTOID, INT4OID };
+	Oid types[NUM_COLS] = { TIMESTAMPTZOID, INT4OID,      OIDARRAYOID,  OIDARRAYOID, INT8ARRAYOID,
+							INT4ARRAYOID,   TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID };
 	Datum row[NUM_COLS];
 	Datum *elements[NUM_COLS];
 
@@ -115,8 +117,8 @@ insert_row(const PerfoptSessionCounts *counts)
 	row[COL_TS] = TimestampTzGetDatum(GetCurrentTimestamp());
 	row[COL_TICKS] = Int32GetDatum(counts->ticks);
 	for (int col = COL_DATABASE; col < NUM_COLS; col++)
-		row[col] = PointerGetDatum(
-			construct_array_builtin(elements[col], counts->ncounts, element[col]));
+		row[col] =
+			PointerGetDatum(construct_array_builtin(elements[col], counts->ncounts, element[col]));
 
 	if (plan == NULL)
 	{

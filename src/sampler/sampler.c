@@ -66,9 +66,9 @@ perfopt_sampler_shmem_setup(void)
 	memset(&ctl, 0, sizeof(ctl));
 	ctl.keysize = sizeof(PerfoptSessionKey);
 	ctl.entrysize = sizeof(PerfoptSessionCount);
-	sampler_counts = ShmemInitHash("perfopt sampler counts", PERFOPT_SAMPLER_MAX_KEYS,
-								   PERFOPT_SAMPLER_MAX_KEYS, &ctl,
-								   HASH_ELEM | HASH_BLOBS | HASH_FIXED_SIZE);
+	sampler_counts =
+		ShmemInitHash("perfopt sampler counts", PERFOPT_SAMPLER_MAX_KEYS, PERFOPT_SAMPLER_MAX_KEYS,
+					  &ctl, HASH_ELEM | HASH_BLOBS | HASH_FIXED_SIZE);
 }
 
 long

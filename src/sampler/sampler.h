@@ -25,7 +25,7 @@ typedef struct PerfoptSessionKey
 	uint64 query_id; /* 0 unknown */
 	Oid database;
 	Oid role;
-	uint32 operation;		/* perfopt.operation.operation_id, 0 outside load tests */
+	uint32 operation;       /* perfopt.operation.operation_id, 0 outside load tests */
 	uint32 wait_event_info; /* as in pgstat; 0 is on CPU */
 } PerfoptSessionKey;
 
@@ -37,7 +37,7 @@ typedef struct PerfoptSessionCount
 
 typedef struct PerfoptSessionCounts
 {
-	int ticks;		 /* times that the sampler looked; n / ticks = average active sessions */
+	int ticks;       /* times that the sampler looked; n / ticks = average active sessions */
 	uint64 overflow; /* sightings lost for want of room in the table */
 	int ncounts;
 	PerfoptSessionCount *counts; /* palloc'd in the caller's context */
@@ -69,7 +69,7 @@ extern void perfopt_sampler_ignore_me(void);
 typedef struct SamplerProc
 {
 	uint64 query_id;
-	int pid;	   /* whom the fields describe; differs from the process's when stale */
+	int pid;        /* whom the fields describe; differs from the process's when stale */
 	bool executing; /* inside a top-level statement or utility command */
 	bool ignored;
 	int operation_pid; /* whom the operation was given to */

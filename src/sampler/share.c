@@ -17,9 +17,8 @@ static double *
 float_array(ArrayType *array, const char *name, int *n)
 {
 	if (ARR_NDIM(array) > 1 || array_contains_nulls(array))
-		ereport(ERROR,
-				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("\"%s\" must be a one-dimensional array without NULLs", name)));
+		ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+						errmsg("\"%s\" must be a one-dimensional array without NULLs", name)));
 	*n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
 	return (double *) ARR_DATA_PTR(array);
 }
@@ -40,15 +39,13 @@ perfopt_share_interval(PG_FUNCTION_ARGS)
 	PerfoptRatio ratio;
 
 	if (npart != ntotal)
-		ereport(ERROR,
-				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("\"part\" has %d values and \"total\" has %d", npart, ntotal),
-				 errhint("Both must cover the same stretches of time.")));
+		ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+						errmsg("\"part\" has %d values and \"total\" has %d", npart, ntotal),
+						errhint("Both must cover the same stretches of time.")));
 	if (!(level > 0 && level < 1))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("level must lie between 0 and 1, not %g", level),
-				 errhint("0.95 asks for a 95 %% confidence interval.")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("level must lie between 0 and 1, not %g", level),
+						errhint("0.95 asks for a 95 %% confidence interval.")));
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 

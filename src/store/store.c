@@ -31,14 +31,14 @@ typedef struct SeriesState
 {
 	char key[MAX_KEY];
 	int series_id;
-	double raw;		/* at batch_no */
+	double raw;      /* at batch_no */
 	uint64 batch_no; /* the last committed batch that had it */
 } SeriesState;
 
 typedef struct Writer
 {
-	Oid extension;	 /* everything is forgotten when the extension is made anew */
-	uint64 batch_no; /* committed batches */
+	Oid extension;       /* everything is forgotten when the extension is made anew */
+	uint64 batch_no;     /* committed batches */
 	TimestampTz last_ts; /* of the last committed batch, 0 before the first */
 	HTAB *series;
 } Writer;
@@ -223,8 +223,7 @@ resolve_series(const Entry *entry)
 				lengthof(types), types, values);
 	if (SPI_processed != 1)
 		elog(ERROR, "could not register series \"%s\"", entry->key);
-	return DatumGetInt32(
-		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	return DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
 /* True when the entry has something to say in this batch, which is then put into *value. */

@@ -26,7 +26,7 @@ typedef enum PerfoptMetricKind
 
 typedef struct PerfoptMetric
 {
-	const char *name; /* Prometheus naming; counters end in _total */
+	const char *name;      /* Prometheus naming; counters end in _total */
 	const char *dimension; /* system, application, database, cache, external or integration */
 	PerfoptMetricKind kind;
 	const char *unit; /* base unit: seconds, bytes, ratio, or what is counted */

@@ -11,29 +11,29 @@
 
 #include "worker/worker.h"
 
-#define PERFOPT_STATIC_SLOTS 8	 /* static workers, by index */
+#define PERFOPT_STATIC_SLOTS 8   /* static workers, by index */
 #define PERFOPT_DYNAMIC_SLOTS 64 /* load workers */
 #define PERFOPT_WORKER_SLOTS (PERFOPT_STATIC_SLOTS + PERFOPT_DYNAMIC_SLOTS)
 #define PERFOPT_MAX_PAUSES 8
 
 typedef struct WorkerSlot
 {
-	pid_t pid;		/* 0 when free */
-	int procno;		/* its place in the server's process array */
+	pid_t pid;      /* 0 when free */
+	int procno;     /* its place in the server's process array */
 	bool connected; /* to perfopt.database, or just about to */
 
 	/* Static workers only. */
 	uint64 requested; /* cycles asked for by perfopt_worker_run_once */
 	uint64 completed; /* the request number that the last cycle served */
-	char problem[96];	/* why that cycle did nothing, or empty */
+	char problem[96]; /* why that cycle did nothing, or empty */
 	ConditionVariable done;
 	PerfoptWorkerStats stats;
 } WorkerSlot;
 
 typedef struct WorkerShared
 {
-	slock_t mutex;				/* guards all below */
-	bool database_missing;		/* the last attempt to connect found no such database */
+	slock_t mutex;                    /* guards all below */
+	bool database_missing;            /* the last attempt to connect found no such database */
 	pid_t pauses[PERFOPT_MAX_PAUSES]; /* backends whose DDL needs perfopt.database free */
 	WorkerSlot slots[PERFOPT_WORKER_SLOTS];
 } WorkerShared;

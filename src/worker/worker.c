@@ -82,8 +82,7 @@ perfopt_worker_shmem_setup(void)
 {
 	bool found;
 
-	perfopt_worker_shared =
-		ShmemInitStruct("perfopt workers", perfopt_worker_shmem_size(), &found);
+	perfopt_worker_shared = ShmemInitStruct("perfopt workers", perfopt_worker_shmem_size(), &found);
 	if (found)
 		return;
 
@@ -452,12 +451,13 @@ perfopt_worker_run_once(int index)
 	ConditionVariableCancelSleep();
 
 	if (!done)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("%s is not running", worker_defs[index].name),
-				 errhint("It needs database \"%s\" (perfopt.database) to exist, and the server not to "
-						 "be in recovery. The server log says more.",
-						 perfopt_database)));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("%s is not running", worker_defs[index].name),
+			 errhint("It needs database \"%s\" (perfopt.database) to exist, and the server not to "
+					 "be in recovery. The server log says more.",
+					 perfopt_database)));
 	if (problem[0] != '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -20,9 +20,9 @@
 
 typedef struct PerfoptWorkerDef
 {
-	const char *name;		 /* as shown in pg_stat_activity.backend_type, e.g. "perfopt collector" */
-	bool needs_database;	 /* connects to perfopt.database */
-	BgWorkerStartTime start; /* when the postmaster may start it */
+	const char *name;    /* as shown in pg_stat_activity.backend_type, e.g. "perfopt collector" */
+	bool needs_database; /* connects to perfopt.database */
+	BgWorkerStartTime start;   /* when the postmaster may start it */
 	long (*interval_ms)(void); /* milliseconds between cycles; 0 rests until woken */
 
 	/*
@@ -36,10 +36,10 @@ typedef struct PerfoptWorkerDef
 typedef struct PerfoptWorkerStats
 {
 	uint64 cycles;
-	uint64 skipped;		 /* cycles left out because the one before was late */
-	int64 last_wall_us;	 /* of the last finished cycle */
+	uint64 skipped;     /* cycles left out because the one before was late */
+	int64 last_wall_us; /* of the last finished cycle */
 	int64 last_cpu_us;
-	int64 last_lag_us;	 /* how late the last cycle began */
+	int64 last_lag_us; /* how late the last cycle began */
 } PerfoptWorkerStats;
 
 /* At _PG_init: the table must be static; the order is the index that the functions below take. */
