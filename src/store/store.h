@@ -42,7 +42,7 @@ typedef struct PerfoptLabel
 typedef struct PerfoptBatch PerfoptBatch;
 
 /* A writer is a worker that appends batches of its own: "collector", "prober". */
-extern PerfoptBatch *perfopt_batch_create(const char *writer);
+extern PerfoptBatch *perfopt_batch_create(const char *name);
 
 /*
  * Adds a raw value.  Labels must come in the same order each time; strings are copied, the metric must

@@ -49,7 +49,7 @@ extern void perfopt_worker_install_hooks(void);
 extern Size perfopt_worker_shmem_size(void);
 extern void perfopt_worker_shmem_setup(void);
 
-extern PGDLLEXPORT void perfopt_worker_main(Datum index);
+extern PGDLLEXPORT void perfopt_worker_main(Datum arg);
 
 /*
  * Wakes a static worker and waits until a cycle that began after the call has ended.  ERROR when the
