@@ -51,8 +51,8 @@ perfopt_advice_alter_system(PerfoptAdvice *advice, const char *setting, const ch
 {
 	Oid types[1] = { TEXTOID };
 	Datum values[1] = { CStringGetTextDatum(setting) };
-	char *context = ask("SELECT context FROM pg_catalog.pg_settings WHERE name = $1", 1, types,
-						values);
+	char *context =
+		ask("SELECT context FROM pg_catalog.pg_settings WHERE name = $1", 1, types, values);
 	char *former = ask("SELECT setting FROM pg_catalog.pg_file_settings WHERE name = $1"
 					   " AND sourcefile LIKE '%postgresql.auto.conf' ORDER BY seqno DESC",
 					   1, types, values);
@@ -62,10 +62,9 @@ perfopt_advice_alter_system(PerfoptAdvice *advice, const char *setting, const ch
 
 	advice->action_sql =
 		psprintf("ALTER SYSTEM SET %s = %s;\n%s", setting, quote_literal_cstr(value), effect);
-	advice->revert_sql =
-		former ? psprintf("ALTER SYSTEM SET %s = %s;\n%s", setting, quote_literal_cstr(former),
-						  effect)
-			   : psprintf("ALTER SYSTEM RESET %s;\n%s", setting, effect);
+	advice->revert_sql = former ? psprintf("ALTER SYSTEM SET %s = %s;\n%s", setting,
+										   quote_literal_cstr(former), effect)
+								: psprintf("ALTER SYSTEM RESET %s;\n%s", setting, effect);
 }
 
 bool
@@ -87,10 +86,10 @@ perfopt_advice_alter_role(PerfoptAdvice *advice, const char *role, const char *s
 				 2, types, values);
 	advice->action_sql = psprintf("ALTER ROLE %s SET %s = %s; -- for new sessions",
 								  quote_identifier(role), setting, quote_literal_cstr(value));
-	advice->revert_sql = former ? psprintf("ALTER ROLE %s SET %s = %s;", quote_identifier(role),
-										   setting, quote_literal_cstr(former))
-								: psprintf("ALTER ROLE %s RESET %s;", quote_identifier(role),
-										   setting);
+	advice->revert_sql = former
+							 ? psprintf("ALTER ROLE %s SET %s = %s;", quote_identifier(role),
+										setting, quote_literal_cstr(former))
+							 : psprintf("ALTER ROLE %s RESET %s;", quote_identifier(role), setting);
 	return true;
 }
 

@@ -98,7 +98,7 @@ static int64
 store_analysis(const PerfoptFacts *facts, Oid caller)
 {
 	Oid types[] = { TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, FLOAT8OID,
-					FLOAT8OID,		FLOAT8OID,		INT8OID, FLOAT8OID };
+					FLOAT8OID,      FLOAT8OID,      INT8OID, FLOAT8OID };
 	Datum values[] = { TimestampTzGetDatum(facts->since),
 					   TimestampTzGetDatum(facts->until),
 					   CStringGetTextDatum(perfopt_role_name(caller)),
@@ -109,22 +109,23 @@ store_analysis(const PerfoptFacts *facts, Oid caller)
 					   Float8GetDatum(facts->cores) };
 	bool isnull;
 
-	execute("INSERT INTO perfopt.analysis (since, until, analyzed_by, covered_seconds, aas, db_seconds,"
-			" samples, cores, server_version, perfopt_version)"
-			" SELECT $1, $2, $3, $4, $5, $6, $7, $8, current_setting('server_version'), extversion"
-			" FROM pg_catalog.pg_extension WHERE extname = 'perfopt' RETURNING analysis_id",
-			lengthof(types), types, values, NULL);
+	execute(
+		"INSERT INTO perfopt.analysis (since, until, analyzed_by, covered_seconds, aas, db_seconds,"
+		" samples, cores, server_version, perfopt_version)"
+		" SELECT $1, $2, $3, $4, $5, $6, $7, $8, current_setting('server_version'), extversion"
+		" FROM pg_catalog.pg_extension WHERE extname = 'perfopt' RETURNING analysis_id",
+		lengthof(types), types, values, NULL);
 	if (SPI_processed != 1)
 		elog(ERROR, "could not store an analysis");
-	return DatumGetInt64(
-		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
 static void
 store_finding(int64 analysis_id, int rank, const PerfoptFinding *finding)
 {
-	Oid types[] = { INT8OID,   INT4OID,	  TEXTOID,	 TEXTOID, TEXTOID, FLOAT8OID, FLOAT8OID, FLOAT8OID,
-					FLOAT8OID, FLOAT8OID, TEXTOID,	 TEXTOID, JSONBOID, JSONBOID, TEXTOID };
+	Oid types[] = { INT8OID,   INT4OID,   TEXTOID,   TEXTOID,   TEXTOID,
+					FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID,
+					TEXTOID,   TEXTOID,   JSONBOID,  JSONBOID,  TEXTOID };
 	Datum values[2 + PERFOPT_BOTTLENECK_COLUMNS];
 	bool nulls[2 + PERFOPT_BOTTLENECK_COLUMNS] = { false };
 
@@ -132,21 +133,21 @@ store_finding(int64 analysis_id, int rank, const PerfoptFinding *finding)
 	values[1] = Int32GetDatum(rank);
 	/* Whoever may read the table may read the row, so no texts. */
 	perfopt_finding_values(finding, false, &values[2], &nulls[2]);
-	execute("INSERT INTO perfopt.bottleneck (analysis_id, rank, category, finding, severity,"
-			" impact_pct, impact_low_pct, impact_high_pct, aas, seconds, entity, root_cause, factors,"
-			" evidence, lineage)"
-			" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
-			lengthof(types), types, values, nulls);
+	execute(
+		"INSERT INTO perfopt.bottleneck (analysis_id, rank, category, finding, severity,"
+		" impact_pct, impact_low_pct, impact_high_pct, aas, seconds, entity, root_cause, factors,"
+		" evidence, lineage)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+		lengthof(types), types, values, nulls);
 }
 
 static void
 store_advice(int64 analysis_id, int rank, const PerfoptAdvice *advice)
 {
 	static const char *const risks[] = { "low", "medium", "high" };
-	Oid types[] = { INT8OID,   INT4OID, TEXTOID,   TEXTOID, TEXTOID, TEXTOID, TEXTOID,
+	Oid types[] = { INT8OID,   INT4OID,   TEXTOID, TEXTOID,   TEXTOID, TEXTOID, TEXTOID,
 					FLOAT8OID, FLOAT8OID, TEXTOID, FLOAT8OID, TEXTOID, TEXTOID, FLOAT8OID };
-	double share =
-		advice->finding->has_impact ? advice->finding->impact.share.share : NAN;
+	double share = advice->finding->has_impact ? advice->finding->impact.share.share : NAN;
 	Datum values[] = { Int64GetDatum(analysis_id),
 					   Int32GetDatum(rank),
 					   CStringGetTextDatum(advice->finding->category),
@@ -164,11 +165,12 @@ store_advice(int64 analysis_id, int rank, const PerfoptAdvice *advice)
 	bool nulls[lengthof(types)] = { false };
 
 	nulls[7] = !isfinite(share);
-	execute("INSERT INTO perfopt.recommendation (analysis_id, rank, category, finding, title,"
-			" action_sql, revert_sql, impact_pct, effort_hours, risk, confidence, entity, rationale,"
-			" score)"
-			" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-			lengthof(types), types, values, nulls);
+	execute(
+		"INSERT INTO perfopt.recommendation (analysis_id, rank, category, finding, title,"
+		" action_sql, revert_sql, impact_pct, effort_hours, risk, confidence, entity, rationale,"
+		" score)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+		lengthof(types), types, values, nulls);
 }
 
 PG_FUNCTION_INFO_V1(perfopt_analyze);
@@ -185,8 +187,9 @@ perfopt_analyze(PG_FUNCTION_ARGS)
 	int rank = 1;
 
 	if (!PG_ARGISNULL(0))
-		since = DatumGetTimestampTz(DirectFunctionCall2(
-			timestamptz_mi_interval, TimestampTzGetDatum(until), PG_GETARG_DATUM(0)));
+		since = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_mi_interval,
+														TimestampTzGetDatum(until),
+														PG_GETARG_DATUM(0)));
 	if (TIMESTAMP_NOT_FINITE(until) || since >= until)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("the window to analyze must have a length and an end"),
@@ -226,18 +229,20 @@ set_state(FunctionCallInfo fcinfo, const char *from, const char *to)
 						   nulls[4] ? (Datum) 0 : PG_GETARG_DATUM(1) };
 
 		SPI_connect();
-		execute("SELECT state FROM perfopt.recommendation WHERE recommendation_id = $1 FOR UPDATE", 1,
-				types, values, NULL);
+		execute("SELECT state FROM perfopt.recommendation WHERE recommendation_id = $1 FOR UPDATE",
+				1, types, values, NULL);
 		if (SPI_processed == 0)
-			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-							errmsg("recommendation " INT64_FORMAT " does not exist", id),
-							errhint("SELECT recommendation_id, title FROM "
-									"perfopt.recommendations() lists those of the latest analysis.")));
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("recommendation " INT64_FORMAT " does not exist", id),
+					 errhint("SELECT recommendation_id, title FROM "
+							 "perfopt.recommendations() lists those of the latest analysis.")));
 		state = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-		execute("UPDATE perfopt.recommendation SET state = $3, state_changed_at = clock_timestamp(),"
-				" state_changed_by = $4, note = coalesce($5, note)"
-				" WHERE recommendation_id = $1 AND state = ANY (string_to_array($2, ' '))",
-				lengthof(types), types, values, nulls);
+		execute(
+			"UPDATE perfopt.recommendation SET state = $3, state_changed_at = clock_timestamp(),"
+			" state_changed_by = $4, note = coalesce($5, note)"
+			" WHERE recommendation_id = $1 AND state = ANY (string_to_array($2, ' '))",
+			lengthof(types), types, values, nulls);
 		if (SPI_processed == 0)
 			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 							errmsg("recommendation " INT64_FORMAT " is %s and can't become %s", id,

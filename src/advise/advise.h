@@ -21,9 +21,9 @@
 
 typedef enum PerfoptRisk
 {
-	PERFOPT_RISK_LOW,	 /* no lock that stops anybody, no restart, revert at once */
+	PERFOPT_RISK_LOW,    /* no lock that stops anybody, no restart, revert at once */
 	PERFOPT_RISK_MEDIUM, /* a restart, or it may break a client that relies on the former behaviour */
-	PERFOPT_RISK_HIGH	 /* weakens a guarantee */
+	PERFOPT_RISK_HIGH    /* weakens a guarantee */
 } PerfoptRisk;
 
 typedef struct PerfoptAdvice

@@ -23,19 +23,19 @@ perfopt_advise_cpu(PerfoptAdvising *advising)
 	const char *query = perfopt_evidence_get_text(finding, "top_query_id");
 	PerfoptAdvice *advice = perfopt_advice_add(
 		advising,
-		query ? psprintf("Make the statements cheaper that use the processors, query %s first",
-						 query)
-			  : "Make the statements cheaper that use the processors",
+		query
+			? psprintf("Make the statements cheaper that use the processors, query %s first", query)
+			: "Make the statements cheaper that use the processors",
 		PERFOPT_RISK_LOW, 8, 0.5);
 
 	advice->action_sql =
 		"SELECT queryid, calls, total_exec_time, mean_exec_time, query FROM pg_stat_statements\n"
 		"ORDER BY total_exec_time DESC LIMIT 10;";
 	advice->revert_sql = "-- nothing to revert: it only reads";
-	advice->rationale = psprintf(
-		"%.2f sessions on average were on CPU and %g cores are usable. Less work per call is cheaper "
-		"than more cores.",
-		cpu, cores);
+	advice->rationale = psprintf("%.2f sessions on average were on CPU and %g cores are usable. "
+								 "Less work per call is cheaper "
+								 "than more cores.",
+								 cpu, cores);
 	if (needed <= cores)
 		return;
 
@@ -46,8 +46,8 @@ perfopt_advise_cpu(PerfoptAdvising *advising)
 									"sessions at a time with a pooler",
 									needed),
 						   "move back");
-	advice->rationale = psprintf("%.2f sessions on CPU / 0.7 (busy at most 70 %%) = %.0f cores.", cpu,
-								 needed);
+	advice->rationale =
+		psprintf("%.2f sessions on CPU / 0.7 (busy at most 70 %%) = %.0f cores.", cpu, needed);
 }
 
 /* Power of two steps read better than exact figures, and the estimate is no better than that. */
@@ -86,15 +86,17 @@ perfopt_advise_work_mem(PerfoptAdvising *advising)
 					 now_mb, memory_mb, sessions, bound);
 		return;
 	}
-	advice = perfopt_advice_add(advising,
-								role ? psprintf("Raise work_mem to %.0f MB for role %s", value, role)
-									 : psprintf("Raise work_mem to %.0f MB", value),
-								PERFOPT_RISK_LOW, 0.5, 0.7);
+	advice =
+		perfopt_advice_add(advising,
+						   role ? psprintf("Raise work_mem to %.0f MB for role %s", value, role)
+								: psprintf("Raise work_mem to %.0f MB", value),
+						   PERFOPT_RISK_LOW, 0.5, 0.7);
 	if (!perfopt_advice_alter_role(advice, role, "work_mem", psprintf("%.0fMB", value)))
 		perfopt_advice_alter_system(advice, "work_mem", psprintf("%.0fMB", value));
 	advice->rationale = psprintf(
 		"Three times the average temporary file (%.1f MB, data takes more room in memory than in a "
-		"file), at least twice the present %.0f MB, rounded up to a power of two: %.0f MB; and no more "
+		"file), at least twice the present %.0f MB, rounded up to a power of two: %.0f MB; and no "
+		"more "
 		"than %.0f MB of memory / 4 / %.0f active sessions / 2 sorts each = %.0f MB.",
 		file_mb, now_mb, wanted, memory_mb, sessions, bound);
 }
@@ -110,9 +112,10 @@ perfopt_advise_shared_buffers(PerfoptAdvising *advising)
 
 	if (value >= 1.25 * now_mb)
 	{
-		advice = perfopt_advice_add(
-			advising, psprintf("Raise shared_buffers to %s", perfopt_size(value * MIB)),
-			PERFOPT_RISK_MEDIUM, 1, 0.6);
+		advice =
+			perfopt_advice_add(advising,
+							   psprintf("Raise shared_buffers to %s", perfopt_size(value * MIB)),
+							   PERFOPT_RISK_MEDIUM, 1, 0.6);
 		perfopt_advice_alter_system(advice, "shared_buffers", perfopt_size(value * MIB));
 		advice->rationale = psprintf("A quarter of %.0f MB of memory; now it is %.0f MB. Needs a "
 									 "restart, after which the cache is cold.",
@@ -139,13 +142,15 @@ perfopt_advise_wal_sync(PerfoptAdvising *advising)
 	double commits = perfopt_evidence_get_number(finding, "commits_per_s");
 	double wait_ms = perfopt_evidence_get_number(finding, "wait_ms_per_commit");
 	double delay_us = isnan(wait_ms) ? 1000 : Min(Max(rint(wait_ms * 1000 / 2), 100), 10000);
-	PerfoptAdvice *advice = perfopt_advice_add(advising, "Commit less often", PERFOPT_RISK_LOW, 8, 0.7);
+	PerfoptAdvice *advice =
+		perfopt_advice_add(advising, "Commit less often", PERFOPT_RISK_LOW, 8, 0.7);
 
-	perfopt_advice_outside(advice,
-						   "in the application, put several changes into one transaction (batches of "
-						   "100 rather than single rows),\nand put pg_wal on a disk with a fast or "
-						   "battery-backed cache",
-						   "undo the change of the application");
+	perfopt_advice_outside(
+		advice,
+		"in the application, put several changes into one transaction (batches of "
+		"100 rather than single rows),\nand put pg_wal on a disk with a fast or "
+		"battery-backed cache",
+		"undo the change of the application");
 	advice->rationale =
 		psprintf("%.2f sessions on average waited for WAL%s. A transaction waits once, whatever it "
 				 "changes.",
@@ -157,22 +162,23 @@ perfopt_advise_wal_sync(PerfoptAdvising *advising)
 	advice = perfopt_advice_add(advising, "Let commits that come together share one sync",
 								PERFOPT_RISK_LOW, 0.5, 0.3);
 	perfopt_advice_alter_system(advice, "commit_delay", psprintf("%.0f", delay_us));
-	advice->rationale =
-		psprintf("commit_delay in microseconds: half of the wait per commit (%.1f ms), between 100 and "
-				 "10000. It acts only while commit_siblings (%.0f) other transactions are open.",
-				 isnan(wait_ms) ? 2.0 : wait_ms, perfopt_setting("commit_siblings"));
+	advice->rationale = psprintf(
+		"commit_delay in microseconds: half of the wait per commit (%.1f ms), between 100 and "
+		"10000. It acts only while commit_siblings (%.0f) other transactions are open.",
+		isnan(wait_ms) ? 2.0 : wait_ms, perfopt_setting("commit_siblings"));
 
-	advice = perfopt_advice_add(
-		advising,
-		role ? psprintf("Let commits of role %s not wait for the disk", role)
-			 : pstrdup("Let commits not wait for the disk"),
-		PERFOPT_RISK_HIGH, 0.5, 0.9);
+	advice =
+		perfopt_advice_add(advising,
+						   role ? psprintf("Let commits of role %s not wait for the disk", role)
+								: pstrdup("Let commits not wait for the disk"),
+						   PERFOPT_RISK_HIGH, 0.5, 0.9);
 	if (!perfopt_advice_alter_role(advice, role, "synchronous_commit", "off"))
 		perfopt_advice_alter_system(advice, "synchronous_commit", "off");
-	advice->rationale = psprintf(
-		"After a crash the transactions of the last %.0f ms (three times wal_writer_delay) may be lost, "
-		"though nothing gets corrupted. Only where the application can bear that.",
-		3 * perfopt_setting("wal_writer_delay"));
+	advice->rationale =
+		psprintf("After a crash the transactions of the last %.0f ms (three times "
+				 "wal_writer_delay) may be lost, "
+				 "though nothing gets corrupted. Only where the application can bear that.",
+				 3 * perfopt_setting("wal_writer_delay"));
 }
 
 /* Room on the file system of the WAL, else of the data; NaN when unknown. */
@@ -216,11 +222,13 @@ perfopt_advise_checkpoints(PerfoptAdvising *advising)
 								PERFOPT_RISK_LOW, 0.5, 0.8);
 	perfopt_advice_alter_system(advice, "max_wal_size", perfopt_size(value));
 	advice->rationale = psprintf(
-		"%.2f MB of WAL a second * %.0f s checkpoint_timeout * (1 + %.1f checkpoint_completion_target) "
+		"%.2f MB of WAL a second * %.0f s checkpoint_timeout * (1 + %.1f "
+		"checkpoint_completion_target) "
 		"* 1.25 = %.0f MB, at least twice the present %.0f MB%s. Recovery after a crash may take "
 		"longer, as there is more WAL to replay.",
 		rate / MIB, timeout, target, rate * timeout * (1 + target) * 1.25 / MIB, now / MIB,
-		isnan(room) ? "" : psprintf(", and no more than half of the %.0f MB free on top", room / MIB));
+		isnan(room) ? ""
+					: psprintf(", and no more than half of the %.0f MB free on top", room / MIB));
 }
 
 void
@@ -228,19 +236,21 @@ perfopt_advise_client_wait(PerfoptAdvising *advising)
 {
 	const PerfoptFinding *finding = advising->finding;
 	PerfoptAdvice *advice =
-		perfopt_advice_add(advising, psprintf("Return less at a time to the client of %s", finding->entity),
+		perfopt_advice_add(advising,
+						   psprintf("Return less at a time to the client of %s", finding->entity),
 						   PERFOPT_RISK_LOW, 4, 0.7);
 
-	perfopt_advice_outside(advice,
-						   "in the application, name the columns that are needed instead of *, add "
-						   "LIMIT or read through a cursor\n(DECLARE ... CURSOR, FETCH 1000) or in "
-						   "single-row mode while working on other rows, and place it near the server",
-						   "undo the change of the application");
-	advice->rationale =
-		psprintf("%.2f sessions on average could not go on because the client had not taken what was "
-				 "sent. No setting of the server changes that; locks and snapshots are held "
-				 "meanwhile.",
-				 finding->impact.aas);
+	perfopt_advice_outside(
+		advice,
+		"in the application, name the columns that are needed instead of *, add "
+		"LIMIT or read through a cursor\n(DECLARE ... CURSOR, FETCH 1000) or in "
+		"single-row mode while working on other rows, and place it near the server",
+		"undo the change of the application");
+	advice->rationale = psprintf(
+		"%.2f sessions on average could not go on because the client had not taken what was "
+		"sent. No setting of the server changes that; locks and snapshots are held "
+		"meanwhile.",
+		finding->impact.aas);
 }
 
 void
@@ -249,23 +259,25 @@ perfopt_advise_cache_down(PerfoptAdvising *advising)
 	const PerfoptFinding *finding = advising->finding;
 	bool up = perfopt_evidence_get_number(finding, "up_at_end") > 0;
 	const char *target = perfopt_evidence_get_text(finding, "target");
-	PerfoptAdvice *advice = perfopt_advice_add(
-		advising,
-		up ? psprintf("Find out why cache %s was down", target)
-		   : psprintf("Start cache %s again", target),
-		PERFOPT_RISK_LOW, up ? 2 : 0.5, 0.9);
+	PerfoptAdvice *advice =
+		perfopt_advice_add(advising,
+						   up ? psprintf("Find out why cache %s was down", target)
+							  : psprintf("Start cache %s again", target),
+						   PERFOPT_RISK_LOW, up ? 2 : 0.5, 0.9);
 
 	perfopt_advice_outside(
 		advice,
-		psprintf("%s\nand look into its log for the reason (memory, disk, crash);\nits address: SELECT "
-				 "srvoptions FROM pg_foreign_server WHERE srvname = %s",
-				 up ? "watch it (redis-cli PING)" : "systemctl start redis-server on its host",
-				 quote_literal_cstr(target)),
+		psprintf(
+			"%s\nand look into its log for the reason (memory, disk, crash);\nits address: SELECT "
+			"srvoptions FROM pg_foreign_server WHERE srvname = %s",
+			up ? "watch it (redis-cli PING)" : "systemctl start redis-server on its host",
+			quote_literal_cstr(target)),
 		"systemctl stop redis-server");
-	advice->rationale = psprintf("It failed %.0f of %.0f probes. Until it is back the database does "
-								 "the cache's work on top of its own.",
-								 perfopt_evidence_get_number(finding, "probes_failed"),
-								 perfopt_evidence_get_number(finding, "probes"));
+	advice->rationale =
+		psprintf("It failed %.0f of %.0f probes. Until it is back the database does "
+				 "the cache's work on top of its own.",
+				 perfopt_evidence_get_number(finding, "probes_failed"),
+				 perfopt_evidence_get_number(finding, "probes"));
 }
 
 void
@@ -285,19 +297,22 @@ perfopt_advise_cache_hit_ratio(PerfoptAdvising *advising)
 									PERFOPT_RISK_LOW, 0.5, 0.6);
 		perfopt_advice_outside(advice, psprintf("redis-cli CONFIG SET maxmemory %.0f", 2 * max),
 							   psprintf("redis-cli CONFIG SET maxmemory %.0f", max));
-		advice->rationale = psprintf("%.0f keys were evicted for want of memory in the window; twice "
-									 "the present maxmemory of %.0f MB.",
-									 evicted, max / MIB);
+		advice->rationale =
+			psprintf("%.0f keys were evicted for want of memory in the window; twice "
+					 "the present maxmemory of %.0f MB.",
+					 evicted, max / MIB);
 		return;
 	}
 	advice = perfopt_advice_add(advising, psprintf("Let cache %s keep what is asked for", target),
 								PERFOPT_RISK_LOW, 4, 0.5);
-	perfopt_advice_outside(advice,
-						   "in the application, lengthen the time to live of keys that expire before "
-						   "they are read again,\nfill them when the database is read, and cache "
-						   "look-ups that find nothing too",
-						   "restore the former time to live");
-	advice->rationale = psprintf("%.0f of %.0f look-ups were hits, and nothing was evicted: keys were "
-								 "never stored or had expired.",
-								 hits, lookups);
+	perfopt_advice_outside(
+		advice,
+		"in the application, lengthen the time to live of keys that expire before "
+		"they are read again,\nfill them when the database is read, and cache "
+		"look-ups that find nothing too",
+		"restore the former time to live");
+	advice->rationale =
+		psprintf("%.0f of %.0f look-ups were hits, and nothing was evicted: keys were "
+				 "never stored or had expired.",
+				 hits, lookups);
 }

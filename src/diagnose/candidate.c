@@ -73,9 +73,9 @@ resolve(Node *node, List *queries, int depth, PerfoptCandidate *found)
 		{
 			TargetEntry *entry = get_tle_by_resno(rte->subquery->targetList, var->varattno);
 
-			return entry != NULL && resolve((Node *) entry->expr,
-											lcons(rte->subquery, list_copy(queries)), depth + 1,
-											found);
+			return entry != NULL &&
+				   resolve((Node *) entry->expr, lcons(rte->subquery, list_copy(queries)),
+						   depth + 1, found);
 		}
 		default:
 			return false;
@@ -89,8 +89,7 @@ is_equality(Oid operator, Oid type)
 	Oid opclass = GetDefaultOpClass(type, BTREE_AM_OID);
 
 	return OidIsValid(operator) && OidIsValid(opclass) &&
-		   get_op_opfamily_strategy(operator, get_opclass_family(opclass)) ==
-			   BTEqualStrategyNumber;
+		   get_op_opfamily_strategy(operator, get_opclass_family(opclass)) == BTEqualStrategyNumber;
 }
 
 static void

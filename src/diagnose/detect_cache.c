@@ -8,9 +8,8 @@
 
 #include "diagnose/diagnose.h"
 
-static const PerfoptThreshold down_samples = {
-	"samples in which the cache did not answer", 2, "judgement: sustained, not one lost probe"
-};
+static const PerfoptThreshold down_samples = { "samples in which the cache did not answer", 2,
+											   "judgement: sustained, not one lost probe" };
 static const PerfoptThreshold hit_ratio = { "hit ratio below", 0.8,
 											"convention: Redis operators' rule of thumb" };
 static const PerfoptThreshold lookups_floor = { "over look-ups in the window", 1000,
@@ -105,11 +104,12 @@ perfopt_detect_cache_low_hit_ratio(PerfoptDiagnosis *diagnosis)
 			continue;
 		finding = perfopt_finding_add(diagnosis, PERFOPT_WARNING, target);
 		perfopt_finding_impact(finding, avoidable_share(facts, avoidable, transactions));
-		finding->root_cause = psprintf(
-			"Only %.0f %% of %.0f look-ups in cache %s were hits; the %.0f misses beyond what a ratio "
-			"of %.0f %% would leave are up to %.0f %% of the database's transactions.",
-			100 * hits->sum / lookups, lookups, target, avoidable, 100 * hit_ratio.value,
-			100 * Min(avoidable / transactions, 1.0));
+		finding->root_cause =
+			psprintf("Only %.0f %% of %.0f look-ups in cache %s were hits; the %.0f misses beyond "
+					 "what a ratio "
+					 "of %.0f %% would leave are up to %.0f %% of the database's transactions.",
+					 100 * hits->sum / lookups, lookups, target, avoidable, 100 * hit_ratio.value,
+					 100 * Min(avoidable / transactions, 1.0));
 		perfopt_evidence_text(finding, "target", target);
 		perfopt_evidence_number(finding, "lookups", lookups);
 		perfopt_evidence_number(finding, "hits", hits->sum);

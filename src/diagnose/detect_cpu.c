@@ -16,10 +16,9 @@ static const PerfoptThreshold busy_warning = { "warning from share of CPU time t
 											   "convention: netdata" };
 static const PerfoptThreshold busy_critical = { "critical from share of CPU time that is busy",
 												0.95, "convention: netdata" };
-static const PerfoptThreshold own_part = {
-	"sessions on CPU per busy core when the machine is busy", 0.5,
-	"judgement: below, somebody else uses the processors"
-};
+static const PerfoptThreshold own_part = { "sessions on CPU per busy core when the machine is busy",
+										   0.5,
+										   "judgement: below, somebody else uses the processors" };
 
 static const char *const on_cpu[] = { "CPU:", NULL };
 
@@ -76,16 +75,16 @@ perfopt_detect_cpu_saturation(PerfoptDiagnosis *diagnosis)
 		waiting = Max(waiting, queueing(running->sum / running->n - 1, facts->cores));
 
 	top = perfopt_busiest_statement(facts, perfopt_weigh_waits, on_cpu);
-	finding = perfopt_finding_add(
-		diagnosis,
-		overcommitted && !(busy < busy_critical.value) ? PERFOPT_CRITICAL : PERFOPT_WARNING,
-		psprintf("%g cores", facts->cores));
+	finding = perfopt_finding_add(diagnosis,
+								  overcommitted && !(busy < busy_critical.value) ? PERFOPT_CRITICAL
+																				 : PERFOPT_WARNING,
+								  psprintf("%g cores", facts->cores));
 	perfopt_finding_impact(finding, perfopt_facts_share(facts, weigh_queueing, &waiting));
-	finding->root_cause =
-		psprintf("%.2f sessions on average were on CPU where %g cores are usable%s; about %.0f %% of "
-				 "that time they queued for a core.",
-				 cpu.aas, facts->cores,
-				 isnan(busy) ? "" : psprintf(" (%.0f %% busy)", 100 * busy), 100 * waiting);
+	finding->root_cause = psprintf(
+		"%.2f sessions on average were on CPU where %g cores are usable%s; about %.0f %% of "
+		"that time they queued for a core.",
+		cpu.aas, facts->cores, isnan(busy) ? "" : psprintf(" (%.0f %% busy)", 100 * busy),
+		100 * waiting);
 	perfopt_evidence_number(finding, "cpu_aas", cpu.aas);
 	perfopt_evidence_number(finding, "cores", facts->cores);
 	perfopt_evidence_number(finding, "busy_pct", 100 * busy);

@@ -34,10 +34,11 @@ static const PerfoptThreshold top_warning_share = {
 	"judgement: half of all work is one statement"
 };
 static const PerfoptThreshold connections_warning = { "warning from share of usable connections",
-													  0.75, "convention: Crunchy Data's alert rules" };
-static const PerfoptThreshold connections_critical = {
-	"critical from share of usable connections", 0.9, "convention: Crunchy Data's alert rules"
-};
+													  0.75,
+													  "convention: Crunchy Data's alert rules" };
+static const PerfoptThreshold connections_critical = { "critical from share of usable connections",
+													   0.9,
+													   "convention: Crunchy Data's alert rules" };
 static const PerfoptThreshold deadlocks_repeated = { "deadlocks in the window", 2,
 													 "convention: netdata; repeated, not one" };
 
@@ -56,7 +57,7 @@ weigh_behind_idle(const PerfoptFacts *facts, const PerfoptActivity *activity, co
 typedef struct BlockerSum
 {
 	const PerfoptBlocker *worst; /* the row with the longest time in its state */
-	double waiters;				 /* added up over cycles */
+	double waiters;              /* added up over cycles */
 	int max_waiters;
 	double max_wait_s;
 	const char *relation;
@@ -160,9 +161,10 @@ idle_without_waiters(PerfoptDiagnosis *diagnosis)
 
 	if (!(oldest >= idle_warning.value))
 		return;
-	finding = perfopt_finding_add(
-		diagnosis, oldest >= idle_critical.value ? PERFOPT_CRITICAL : PERFOPT_WARNING,
-		pstrdup("oldest idle transaction"));
+	finding =
+		perfopt_finding_add(diagnosis,
+							oldest >= idle_critical.value ? PERFOPT_CRITICAL : PERFOPT_WARNING,
+							pstrdup("oldest idle transaction"));
 	finding->root_cause =
 		psprintf("A session sat idle in a transaction for %.0f s; it holds its locks and keeps "
 				 "dead rows from being removed all that time.",
@@ -189,10 +191,10 @@ perfopt_detect_idle_in_transaction(PerfoptDiagnosis *diagnosis)
 		return;
 	}
 	role = perfopt_role_name(sum.worst->role);
-	finding = perfopt_finding_add(diagnosis,
-								  share.aas >= lock_critical.value ? PERFOPT_CRITICAL
-																   : PERFOPT_WARNING,
-								  psprintf("pid %d (role %s)", sum.worst->pid, role));
+	finding =
+		perfopt_finding_add(diagnosis,
+							share.aas >= lock_critical.value ? PERFOPT_CRITICAL : PERFOPT_WARNING,
+							psprintf("pid %d (role %s)", sum.worst->pid, role));
 	perfopt_finding_impact(finding, share);
 	finding->root_cause = psprintf(
 		"Session %d of role %s sat idle in a transaction for %.0f s (open for %.0f s) while up to "
@@ -219,10 +221,12 @@ perfopt_detect_lock_contention(PerfoptDiagnosis *diagnosis)
 
 	if (!facts->measurable || share.aas < lock_warning.value)
 		return;
-	finding = perfopt_finding_add(
-		diagnosis, share.aas >= lock_critical.value ? PERFOPT_CRITICAL : PERFOPT_WARNING,
-		sum.relation ? pstrdup(sum.relation)
-					 : psprintf("%s locks", sum.locktype ? sum.locktype : "heavyweight"));
+	finding =
+		perfopt_finding_add(diagnosis,
+							share.aas >= lock_critical.value ? PERFOPT_CRITICAL : PERFOPT_WARNING,
+							sum.relation ? pstrdup(sum.relation)
+										 : psprintf("%s locks",
+													sum.locktype ? sum.locktype : "heavyweight"));
 	perfopt_finding_impact(finding, share);
 	if (sum.worst != NULL)
 	{
@@ -241,8 +245,9 @@ perfopt_detect_lock_contention(PerfoptDiagnosis *diagnosis)
 		perfopt_evidence_sql(finding, facts, "wait_event", "wait_class = 'Lock'");
 	}
 	if (cause != NULL)
-		text = psprintf("%s A further %.2f waited behind %s and are charged to idle_in_transaction.",
-						text, cause->impact.aas, cause->entity);
+		text =
+			psprintf("%s A further %.2f waited behind %s and are charged to idle_in_transaction.",
+					 text, cause->impact.aas, cause->entity);
 	finding->root_cause = text;
 	perfopt_evidence_number(finding, "lock_wait_aas", share.aas);
 	perfopt_finding_factor(finding, cause);
@@ -256,9 +261,8 @@ weigh_statement(const PerfoptFacts *facts, const PerfoptActivity *activity, cons
 {
 	const PerfoptStatement *statement = arg;
 
-	return activity->query_id == statement->query_id &&
-			   activity->database == statement->database &&
-			   !perfopt_wait_is(facts, activity, "Lock", NULL)
+	return activity->query_id == statement->query_id && activity->database == statement->database &&
+				   !perfopt_wait_is(facts, activity, "Lock", NULL)
 			   ? 1
 			   : 0;
 }
@@ -266,7 +270,8 @@ weigh_statement(const PerfoptFacts *facts, const PerfoptActivity *activity, cons
 static double
 weigh_statement_cpu(const PerfoptFacts *facts, const PerfoptActivity *activity, const void *arg)
 {
-	return perfopt_wait_is(facts, activity, "CPU", NULL) ? weigh_statement(facts, activity, arg) : 0;
+	return perfopt_wait_is(facts, activity, "CPU", NULL) ? weigh_statement(facts, activity, arg)
+														 : 0;
 }
 
 void
@@ -319,9 +324,10 @@ perfopt_detect_connection_saturation(PerfoptDiagnosis *diagnosis)
 
 	if (!(used >= connections_warning.value))
 		return;
-	finding = perfopt_finding_add(
-		diagnosis, used >= connections_critical.value ? PERFOPT_CRITICAL : PERFOPT_WARNING,
-		psprintf("max_connections = %.0f", max));
+	finding =
+		perfopt_finding_add(diagnosis,
+							used >= connections_critical.value ? PERFOPT_CRITICAL : PERFOPT_WARNING,
+							psprintf("max_connections = %.0f", max));
 	finding->root_cause =
 		psprintf("Up to %.0f %% of the connections that ordinary users may open were in use "
 				 "(max_connections = %.0f); at 100 %% new clients are refused.",
@@ -358,7 +364,8 @@ perfopt_detect_deadlocks(PerfoptDiagnosis *diagnosis)
 		if (!(s->sum >= deadlocks_repeated.value))
 			continue;
 		database = database ? database : pstrdup("?");
-		finding = perfopt_finding_add(diagnosis, PERFOPT_WARNING, psprintf("database %s", database));
+		finding =
+			perfopt_finding_add(diagnosis, PERFOPT_WARNING, psprintf("database %s", database));
 		finding->root_cause =
 			psprintf("%.0f deadlocks in database %s (%.1f a minute): transactions take the same "
 					 "locks in different orders, and each time one of them is rolled back after "

@@ -12,9 +12,8 @@
 
 static const PerfoptThreshold wal_aas = { "AAS waiting for WAL to be written or synced", 0.15,
 										  "measured: catalogue of findings" };
-static const PerfoptThreshold wal_share = {
-	"and share of DB time", 0.1, "judgement: below a tenth another cause weighs more"
-};
+static const PerfoptThreshold wal_share = { "and share of DB time", 0.1,
+											"judgement: below a tenth another cause weighs more" };
 static const PerfoptThreshold wal_critical = { "critical from share of DB time", 0.5,
 											   "judgement: half of all work waits for it" };
 static const PerfoptThreshold requested_share = {
@@ -29,15 +28,16 @@ static const PerfoptThreshold wal_volume = {
 };
 
 /* Sessions that commit while another one flushes queue for the lock WALWrite. */
-static const char *const wal_waits[] = { "IO:WALSync",	   "IO:WALWrite", "IO:WalSync",
-										 "IO:WalWrite",	   "IO:WALSyncMethodAssign",
-										 "LWLock:WALWrite", NULL };
+static const char *const wal_waits[] = {
+	"IO:WALSync",      "IO:WALWrite", "IO:WalSync", "IO:WalWrite", "IO:WALSyncMethodAssign",
+	"LWLock:WALWrite", NULL
+};
 
 /* What sessions themselves wait for when checkpoints and the recycling of WAL lag behind. */
-static const char *const checkpoint_waits[] = { "IO:DataFileWrite", "IO:DataFileSync",
-												"IO:DataFileFlush", "IO:WALInitWrite",
-												"IO:WALInitSync",	"IO:WalInitWrite",
-												"IO:WalInitSync",	"IPC:CheckpointStart",
+static const char *const checkpoint_waits[] = { "IO:DataFileWrite",   "IO:DataFileSync",
+												"IO:DataFileFlush",   "IO:WALInitWrite",
+												"IO:WALInitSync",     "IO:WalInitWrite",
+												"IO:WalInitSync",     "IPC:CheckpointStart",
 												"IPC:CheckpointDone", NULL };
 
 void
@@ -53,17 +53,18 @@ perfopt_detect_wal_sync(PerfoptDiagnosis *diagnosis)
 	if (!facts->measurable || share.aas < wal_aas.value || !(share.share.share >= wal_share.value))
 		return;
 	statement = perfopt_busiest_statement(facts, perfopt_weigh_waits, wal_waits);
-	finding = perfopt_finding_add(
-		diagnosis, share.share.share >= wal_critical.value ? PERFOPT_CRITICAL : PERFOPT_WARNING,
-		pstrdup("pg_wal"));
+	finding = perfopt_finding_add(diagnosis,
+								  share.share.share >= wal_critical.value ? PERFOPT_CRITICAL
+																		  : PERFOPT_WARNING,
+								  pstrdup("pg_wal"));
 	perfopt_finding_impact(finding, share);
 	finding->root_cause =
 		psprintf("%.2f sessions on average waited for WAL to be written and synced, %.0f %% of DB "
 				 "time%s: each commit waits for the disk.",
 				 share.aas, 100 * share.share.share,
 				 isnan(commits) ? ""
-								: psprintf(", at %.0f commits and %.2f MiB of WAL a second", commits,
-										   isnan(bytes) ? 0 : bytes / MIB));
+								: psprintf(", at %.0f commits and %.2f MiB of WAL a second",
+										   commits, isnan(bytes) ? 0 : bytes / MIB));
 	perfopt_evidence_number(finding, "wal_wait_aas", share.aas);
 	perfopt_evidence_number(finding, "commits_per_s", commits);
 	perfopt_evidence_number(finding, "wal_bytes_per_s", bytes);
@@ -74,8 +75,7 @@ perfopt_detect_wal_sync(PerfoptDiagnosis *diagnosis)
 	if (statement != NULL)
 	{
 		perfopt_evidence_text(finding, "role", perfopt_role_name(statement->role));
-		perfopt_evidence_text(finding, "top_query_id",
-							  psprintf(INT64_FORMAT, statement->query_id));
+		perfopt_evidence_text(finding, "top_query_id", psprintf(INT64_FORMAT, statement->query_id));
 	}
 	perfopt_evidence_sql(finding, facts, "wait_event",
 						 "wait_event IN ('WALSync', 'WALWrite', 'WalSync', 'WalWrite')");
@@ -105,7 +105,8 @@ perfopt_detect_checkpoint_pressure(PerfoptDiagnosis *diagnosis)
 	perfopt_finding_impact(finding, share);
 	finding->root_cause = psprintf(
 		"%.0f of %.0f checkpoints were forced by the volume of WAL (%.0f MiB in the window, "
-		"max_wal_size = %.0f MB) instead of coming every checkpoint_timeout (%.0f s); each one makes "
+		"max_wal_size = %.0f MB) instead of coming every checkpoint_timeout (%.0f s); each one "
+		"makes "
 		"the next change of every block log the whole block.",
 		requested, requested + timed, wal / MIB, max_wal_bytes / MIB,
 		perfopt_setting("checkpoint_timeout"));

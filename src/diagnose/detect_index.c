@@ -22,8 +22,8 @@
 
 static const PerfoptThreshold saving = { "share of the plan's cost that the index saves", 0.5,
 										 "convention: dexter" };
-static const PerfoptThreshold base_cost = { "cost of the plan without it",
-											PERFOPT_WHATIF_MIN_COST, "convention: dexter" };
+static const PerfoptThreshold base_cost = { "cost of the plan without it", PERFOPT_WHATIF_MIN_COST,
+											"convention: dexter" };
 static const PerfoptThreshold table_rows = { "rows of the table", PERFOPT_WHATIF_MIN_ROWS,
 											 "judgement: scanning fewer takes well under 1 ms" };
 static const PerfoptThreshold least_impact = { "share of DB time saved", 0.01,
@@ -52,7 +52,7 @@ typedef struct Wishes
 	int planned;
 	int skipped;
 	char *skip_reason; /* SQLSTATE or text of the last one */
-	bool measured;	   /* by hypopg */
+	bool measured;     /* by hypopg */
 } Wishes;
 
 /* An index saves processor time and reads; what a statement waits for otherwise stays. */
@@ -217,9 +217,10 @@ wish_evidence(PerfoptFinding *finding, const Wishes *wishes, const Wish *wish)
 	perfopt_evidence_number(finding, "cost_now", wish->base_cost);
 	perfopt_evidence_number(finding, "cost_with_index", wish->new_cost);
 	perfopt_evidence_text(finding, "method",
-						  wishes->measured ? "hypopg: planned with a hypothetical index"
-										   : "plan only: cost of rows that sequential scans discard "
-											 "(hypopg is not installed)");
+						  wishes->measured
+							  ? "hypopg: planned with a hypothetical index"
+							  : "plan only: cost of rows that sequential scans discard "
+								"(hypopg is not installed)");
 	perfopt_evidence_json(finding, "query_ids", queries.data);
 	perfopt_evidence_number(finding, "statements_planned", wishes->planned);
 	perfopt_evidence_number(finding, "statements_skipped", wishes->skipped);
@@ -239,8 +240,7 @@ report(PerfoptDiagnosis *diagnosis, const Wishes *wishes, const Wish *wish)
 	if (!(share.share.share >= least_impact.value))
 		return;
 	finding = perfopt_finding_add(
-		diagnosis,
-		share.share.share >= critical_impact.value ? PERFOPT_CRITICAL : PERFOPT_WARNING,
+		diagnosis, share.share.share >= critical_impact.value ? PERFOPT_CRITICAL : PERFOPT_WARNING,
 		psprintf("%s(%s)", quote_qualified_identifier(schema, table), quote_identifier(column)));
 	perfopt_finding_impact(finding, share);
 	finding->root_cause = psprintf(
@@ -252,9 +252,8 @@ report(PerfoptDiagnosis *diagnosis, const Wishes *wishes, const Wish *wish)
 		quote_qualified_identifier(schema, table), wish->rows, quote_identifier(column),
 		wish->base_cost, wish->new_cost, 100 * share.share.share, share.aas);
 	wish_evidence(finding, wishes, wish);
-	perfopt_evidence_sql(
-		finding, facts, "wait_event",
-		psprintf("query_id = " INT64_FORMAT, wish->statements[0]->query_id));
+	perfopt_evidence_sql(finding, facts, "wait_event",
+						 psprintf("query_id = " INT64_FORMAT, wish->statements[0]->query_id));
 	perfopt_finding_lineage(finding, &saving, &base_cost, &table_rows, &least_impact,
 							&critical_impact, NULL);
 	perfopt_facts_charge(facts, weigh_wish, wish);

@@ -60,19 +60,19 @@ perfopt_detect_work_mem_spill(PerfoptDiagnosis *diagnosis)
 
 	if (!facts->measurable || !(rate >= spill_warning.value))
 		return;
-	finding = perfopt_finding_add(
-		diagnosis, rate >= spill_critical.value ? PERFOPT_CRITICAL : PERFOPT_WARNING,
-		statement ? perfopt_query_name(statement->query_id)
-				  : psprintf("database %s", database ? database : "?"));
+	finding = perfopt_finding_add(diagnosis,
+								  rate >= spill_critical.value ? PERFOPT_CRITICAL : PERFOPT_WARNING,
+								  statement ? perfopt_query_name(statement->query_id)
+											: psprintf("database %s", database ? database : "?"));
 	if (statement != NULL)
 		finding->statement_text = statement->text;
 	perfopt_finding_impact(finding, share);
-	finding->root_cause =
-		psprintf("Sorts and hashes that did not fit into work_mem (%.0f kB) wrote %.1f MiB a second "
-				 "to temporary files (%.0f files, %.1f MiB each on average, most in database %s); "
-				 "waits for these files alone are %.1f %% of DB time.",
-				 work_mem_kb, rate, files, files > 0 ? bytes / files / MIB : 0,
-				 database ? database : "?", 100 * share.share.share);
+	finding->root_cause = psprintf(
+		"Sorts and hashes that did not fit into work_mem (%.0f kB) wrote %.1f MiB a second "
+		"to temporary files (%.0f files, %.1f MiB each on average, most in database %s); "
+		"waits for these files alone are %.1f %% of DB time.",
+		work_mem_kb, rate, files, files > 0 ? bytes / files / MIB : 0, database ? database : "?",
+		100 * share.share.share);
 	perfopt_evidence_number(finding, "temp_mib_per_s", rate);
 	perfopt_evidence_number(finding, "temp_bytes", bytes);
 	perfopt_evidence_number(finding, "temp_files", files);
@@ -121,8 +121,7 @@ perfopt_detect_shared_buffers_pressure(PerfoptDiagnosis *diagnosis)
 	perfopt_evidence_number(finding, "shared_buffers_mb", buffers * BLCKSZ / MIB);
 	perfopt_evidence_number(finding, "memory_mb", facts->memory_bytes / MIB);
 	if (statement != NULL)
-		perfopt_evidence_text(finding, "top_query_id",
-							  psprintf(INT64_FORMAT, statement->query_id));
+		perfopt_evidence_text(finding, "top_query_id", psprintf(INT64_FORMAT, statement->query_id));
 	perfopt_evidence_sql(finding, facts, "query_id", "wait_event = 'DataFileRead'");
 	perfopt_finding_factor(finding, perfopt_finding_of(diagnosis, "missing_index"));
 	perfopt_finding_lineage(finding, &read_aas, &turnover, NULL);

@@ -26,9 +26,11 @@ perfopt_detect_client_wait(PerfoptDiagnosis *diagnosis)
 	if (!facts->measurable || share.aas < write_aas.value)
 		return;
 	statement = perfopt_busiest_statement(facts, perfopt_weigh_waits, client_waits);
-	finding = perfopt_finding_add(
-		diagnosis, share.aas >= write_critical.value ? PERFOPT_CRITICAL : PERFOPT_WARNING,
-		statement ? perfopt_query_name(statement->query_id) : pstrdup("clients"));
+	finding =
+		perfopt_finding_add(diagnosis,
+							share.aas >= write_critical.value ? PERFOPT_CRITICAL : PERFOPT_WARNING,
+							statement ? perfopt_query_name(statement->query_id)
+									  : pstrdup("clients"));
 	if (statement != NULL)
 		finding->statement_text = statement->text;
 	perfopt_finding_impact(finding, share);

@@ -147,8 +147,9 @@ Datum
 perfopt_bottlenecks(PG_FUNCTION_ARGS)
 {
 	TimestampTz until = PG_GETARG_TIMESTAMPTZ(1);
-	TimestampTz since = DatumGetTimestampTz(DirectFunctionCall2(
-		timestamptz_mi_interval, TimestampTzGetDatum(until), PG_GETARG_DATUM(0)));
+	TimestampTz since =
+		DatumGetTimestampTz(DirectFunctionCall2(timestamptz_mi_interval, TimestampTzGetDatum(until),
+												PG_GETARG_DATUM(0)));
 	ReturnSetInfo *rsinfo;
 	PerfoptOwnerScope scope;
 	PerfoptDiagnosis *diagnosis;

@@ -56,8 +56,8 @@ perfopt_facts_gather(TimestampTz since, TimestampTz until)
 	machine(facts);
 
 	facts->aas = facts->covered_s > 0 ? facts->db_s / facts->covered_s : 0;
-	facts->measurable = facts->samples >= FLOOR_SAMPLES && facts->ticks >= FLOOR_TICKS &&
-						facts->aas >= FLOOR_AAS;
+	facts->measurable =
+		facts->samples >= FLOOR_SAMPLES && facts->ticks >= FLOOR_TICKS && facts->aas >= FLOOR_AAS;
 	if (facts->measurable)
 		perfopt_facts_read_statements(facts);
 	return facts;

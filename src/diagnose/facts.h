@@ -29,13 +29,13 @@
 /* One key that was seen in one cycle; DB time only. */
 typedef struct PerfoptActivity
 {
-	int cycle; /* index of its cycle */
-	int wait;  /* index into waits */
+	int cycle;      /* index of its cycle */
+	int wait;       /* index into waits */
 	int64 query_id; /* 0 unknown */
 	Oid database;
 	Oid role;
 	int operation; /* 0 outside load tests */
-	int n;		   /* times seen */
+	int n;         /* times seen */
 	double seconds;
 	double free; /* 0..1, the part that no finding has taken yet */
 } PerfoptActivity;
@@ -50,9 +50,9 @@ typedef struct PerfoptCycle
 {
 	TimestampTz ts; /* its end */
 	double seconds;
-	double db_s;		/* DB time */
-	double idle_xact_s; /* sessions idle in transaction */
-	double waiters;		/* behind root blockers, when the cycle looked at locks */
+	double db_s;         /* DB time */
+	double idle_xact_s;  /* sessions idle in transaction */
+	double waiters;      /* behind root blockers, when the cycle looked at locks */
 	double idle_waiters; /* of them, behind a root blocker that sat idle in its transaction */
 } PerfoptCycle;
 
@@ -64,7 +64,7 @@ typedef struct PerfoptBlocker
 	Oid database;
 	Oid role;
 	char *state; /* as in pg_stat_activity */
-	bool idle;	 /* idle in transaction for longer than a client needs between two statements */
+	bool idle;   /* idle in transaction for longer than a client needs between two statements */
 	int64 query_id;
 	double xact_s;
 	double state_s;
@@ -88,7 +88,7 @@ typedef struct PerfoptSeries
 	double first;
 	double last;
 	double previous; /* the value before the last */
-	double seconds; /* time that its samples cover */
+	double seconds;  /* time that its samples cover */
 	TimestampTz last_ts;
 } PerfoptSeries;
 
@@ -97,8 +97,8 @@ typedef struct PerfoptStatement
 {
 	int64 query_id;
 	Oid database;
-	Oid role;	   /* that spent most in it */
-	int operation; /* of a load test, that spent most in it; 0 */
+	Oid role;       /* that spent most in it */
+	int operation;  /* of a load test, that spent most in it; 0 */
 	double seconds; /* DB time without waits for locks */
 	double role_seconds;
 	char *text; /* NULL when unknown */
@@ -130,7 +130,7 @@ typedef struct PerfoptFacts
 	PerfoptStatement *statements;
 	bool texts_known; /* pg_stat_statements could be read */
 
-	double cores;		 /* usable by the server */
+	double cores;        /* usable by the server */
 	double memory_bytes; /* usable by the server */
 } PerfoptFacts;
 

@@ -26,8 +26,9 @@ read_catalogue(PerfoptFacts *facts, MemoryContext context)
 				" ORDER BY s.series_id",
 				true, 0);
 	facts->nseries = SPI_processed;
-	facts->series = MemoryContextAllocExtended(
-		context, sizeof(PerfoptSeries) * Max(SPI_processed, 1), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	facts->series =
+		MemoryContextAllocExtended(context, sizeof(PerfoptSeries) * Max(SPI_processed, 1),
+								   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		PerfoptSeries *series = &facts->series[i];

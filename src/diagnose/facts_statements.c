@@ -61,8 +61,8 @@ sum_by_user(const PerfoptFacts *facts)
 	HTAB *users;
 
 	ctl.hcxt = CurrentMemoryContext;
-	users = hash_create("perfopt statements by role", 256, &ctl,
-						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	users =
+		hash_create("perfopt statements by role", 256, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	for (int i = 0; i < facts->nactivities; i++)
 	{
 		const PerfoptActivity *activity = &facts->activities[i];
@@ -92,7 +92,8 @@ sum_by_statement(HTAB *users)
 	HTAB *statements;
 
 	ctl.hcxt = CurrentMemoryContext;
-	statements = hash_create("perfopt statements", 256, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	statements =
+		hash_create("perfopt statements", 256, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	hash_seq_init(&scan, users);
 	while ((user = hash_seq_search(&scan)) != NULL)
 	{
@@ -178,8 +179,8 @@ read_texts(PerfoptFacts *facts, MemoryContext context, const char *function)
 
 	for (int i = 0; i < facts->nstatements; i++)
 		ids[i] = Int64GetDatum(facts->statements[i].query_id);
-	values[0] = PointerGetDatum(construct_array(ids, facts->nstatements, INT8OID, 8,
-												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	values[0] = PointerGetDatum(
+		construct_array(ids, facts->nstatements, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	SPI_execute_with_args(psprintf("SELECT DISTINCT ON (queryid, dbid) queryid, dbid, query"
 								   " FROM %s(true) WHERE queryid = ANY ($1) AND query IS NOT NULL"
 								   " ORDER BY queryid, dbid, toplevel DESC",

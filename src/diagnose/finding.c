@@ -231,12 +231,12 @@ perfopt_evidence_sql(PerfoptFinding *finding, const PerfoptFacts *facts, const c
 	char *since = pstrdup(timestamptz_to_str(facts->since));
 	char *until = pstrdup(timestamptz_to_str(facts->until));
 
-	perfopt_evidence_text(
-		finding, "sql",
-		psprintf("SELECT %s, sum(aas) / %d AS aas FROM perfopt.active_sessions"
-				 " WHERE ts > %s AND ts <= %s%s%s GROUP BY %s ORDER BY 2 DESC",
-				 columns, Max(facts->ncycles, 1), quote_literal_cstr(since), quote_literal_cstr(until),
-				 *condition ? " AND " : "", condition, columns));
+	perfopt_evidence_text(finding, "sql",
+						  psprintf("SELECT %s, sum(aas) / %d AS aas FROM perfopt.active_sessions"
+								   " WHERE ts > %s AND ts <= %s%s%s GROUP BY %s ORDER BY 2 DESC",
+								   columns, Max(facts->ncycles, 1), quote_literal_cstr(since),
+								   quote_literal_cstr(until), *condition ? " AND " : "", condition,
+								   columns));
 }
 
 const PerfoptStatement *

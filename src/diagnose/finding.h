@@ -33,7 +33,7 @@ typedef struct PerfoptThreshold
 typedef struct PerfoptEvidence
 {
 	const char *key;
-	char *text;	   /* NULL: number */
+	char *text;    /* NULL: number */
 	bool is_json;  /* text is JSON */
 	double number; /* NaN is not shown */
 } PerfoptEvidence;
@@ -43,13 +43,13 @@ typedef struct PerfoptFinding
 	const char *category;
 	const char *name;
 	PerfoptSeverity severity;
-	bool has_impact;	/* false: about availability, or a loss that sampling can't see */
+	bool has_impact;     /* false: about availability, or a loss that sampling can't see */
 	PerfoptShare impact; /* part of DB time that would go */
 	char *entity;
 	char *statement_text; /* of the entity, NULL unless it is a statement */
 	char *root_cause;
-	List *factors;		  /* of PerfoptFinding: others that fired and belong to this one's cause */
-	List *evidence;		  /* of PerfoptEvidence */
+	List *factors;  /* of PerfoptFinding: others that fired and belong to this one's cause */
+	List *evidence; /* of PerfoptEvidence */
 	char *lineage;
 } PerfoptFinding;
 
@@ -58,7 +58,7 @@ typedef struct PerfoptDetector PerfoptDetector;
 typedef struct PerfoptDiagnosis
 {
 	PerfoptFacts *facts;
-	List *findings; /* of PerfoptFinding */
+	List *findings;                  /* of PerfoptFinding */
 	const PerfoptDetector *detector; /* the one that runs */
 } PerfoptDiagnosis;
 
@@ -105,6 +105,6 @@ extern void perfopt_evidence_sql(PerfoptFinding *finding, const PerfoptFacts *fa
 
 /* The statement with most DB time among what weigh() picks; NULL when none is known by its id. */
 extern const PerfoptStatement *perfopt_busiest_statement(const PerfoptFacts *facts,
-														  PerfoptWeigh weigh, const void *arg);
+														 PerfoptWeigh weigh, const void *arg);
 
 #endif /* PERFOPT_FINDING_H */

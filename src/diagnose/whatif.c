@@ -45,7 +45,7 @@ typedef struct Work
 {
 	PerfoptWhatIf *whatif;
 	MemoryContext context; /* outlives the subtransaction */
-	Oid owner;			   /* the extension's; and its security context */
+	Oid owner;             /* the extension's; and its security context */
 	int security;
 	Oid hypothetical; /* hypopg's index that is there now */
 	PlannedStmt *plan;
@@ -216,8 +216,8 @@ explained_cost(const char *text)
 		elog(ERROR, "could not explain a statement");
 	initStringInfo(&json);
 	for (uint64 i = 0; i < SPI_processed; i++)
-		appendStringInfoString(
-			&json, SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));
+		appendStringInfoString(&json,
+							   SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));
 	cost = strstr(json.data, "\"Total Cost\":");
 	if (cost == NULL)
 		elog(ERROR, "EXPLAIN gave no cost");
@@ -233,9 +233,9 @@ explained_cost(const char *text)
 static Oid
 create_hypothetical(Work *work, const PerfoptCandidate *candidate)
 {
-	char *table = quote_qualified_identifier(
-		get_namespace_name(get_rel_namespace(candidate->relation)),
-		get_rel_name(candidate->relation));
+	char *table =
+		quote_qualified_identifier(get_namespace_name(get_rel_namespace(candidate->relation)),
+								   get_rel_name(candidate->relation));
 	char *column = get_attname(candidate->relation, candidate->column, false);
 	Oid types[1] = { TEXTOID };
 	Datum values[1];
@@ -243,15 +243,15 @@ create_hypothetical(Work *work, const PerfoptCandidate *candidate)
 	Oid index;
 
 	SPI_connect();
-	values[0] = CStringGetTextDatum(
-		psprintf("CREATE INDEX ON %s (%s)", table, quote_identifier(column)));
+	values[0] =
+		CStringGetTextDatum(psprintf("CREATE INDEX ON %s (%s)", table, quote_identifier(column)));
 	SPI_execute_with_args(psprintf("SELECT indexrelid FROM %s.hypopg_create_index($1)",
 								   work->whatif->hypopg),
 						  1, types, values, NULL, false, 1);
 	if (SPI_processed != 1)
 		elog(ERROR, "hypopg created no index");
-	index = DatumGetObjectId(
-		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	index =
+		DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	SPI_finish();
 	return index;
 }
@@ -294,7 +294,7 @@ compares_column(const SeqCost *scan, AttrNumber column)
 	foreach (cell, scan->qual)
 	{
 		Node *node = lfirst(cell);
-		List *args = IsA(node, OpExpr)				? ((OpExpr *) node)->args
+		List *args = IsA(node, OpExpr)              ? ((OpExpr *) node)->args
 					 : IsA(node, ScalarArrayOpExpr) ? ((ScalarArrayOpExpr *) node)->args
 													: NIL;
 		ListCell *arg;
@@ -397,7 +397,7 @@ consider_filters(Work *work, const PerfoptCandidates *candidates)
 typedef struct ForeignKey
 {
 	PerfoptCandidate column;
-	Oid owner; /* of the referring table: the check runs with its rights */
+	Oid owner;   /* of the referring table: the check runs with its rights */
 	char *check; /* what the server runs for each deleted row */
 } ForeignKey;
 

@@ -52,7 +52,7 @@ typedef struct PerfoptWhatIf
 	AttrNumber column;
 	double base_cost; /* planner's units */
 	double new_cost;
-	double rows;	  /* of the relation, estimated */
+	double rows;      /* of the relation, estimated */
 	bool foreign_key; /* needed by the check of a foreign key that refers to what is deleted */
 } PerfoptWhatIf;
 

@@ -46,8 +46,7 @@ PG_FUNCTION_INFO_V1(perfopt_live_report);
 static int64
 next_run_id(void)
 {
-	Oid sequence =
-		get_relname_relid("test_run_run_id_seq", get_namespace_oid("perfopt", false));
+	Oid sequence = get_relname_relid("test_run_run_id_seq", get_namespace_oid("perfopt", false));
 
 	/* Who may run tests needs no right on the sequence. */
 	return nextval_internal(sequence, false);
@@ -73,8 +72,8 @@ require_value(FunctionCallInfo fcinfo, int arg, const char *name)
 static LoadConfig *
 config_from_arguments(FunctionCallInfo fcinfo)
 {
-	static const char *const names[] = { "users",	  "duration", "ramp_up", "ramp_down",
-										 "think_time", "scenario", "target",	 NULL,
+	static const char *const names[] = { "users",      "duration", "ramp_up", "ramp_down",
+										 "think_time", "scenario", "target",  NULL,
 										 "thresholds", "options" };
 	LoadConfig *config = load_config_create();
 
@@ -257,7 +256,8 @@ raise_failure(const LoadShared *shared)
 			(errcode(sqlerrcode),
 			 errmsg("load test " INT64_FORMAT " failed: %s", shared->run_id,
 					problem ? problem : "a worker was stopped"),
-			 errhint("What was measured until then: SELECT * FROM perfopt.test_report(" INT64_FORMAT ");",
+			 errhint("What was measured until then: SELECT * FROM perfopt.test_report(" INT64_FORMAT
+					 ");",
 					 shared->run_id)));
 }
 
@@ -282,7 +282,8 @@ perfopt_load_test(PG_FUNCTION_ARGS)
 	if (load_run_state(run.shared) == LOAD_FAILED)
 		raise_failure(run.shared);
 	if (load_run_state(run.shared) == LOAD_CANCELLED)
-		ereport(NOTICE, (errmsg("load test " INT64_FORMAT " was cancelled; this is what it measured until then",
+		ereport(NOTICE, (errmsg("load test " INT64_FORMAT
+								" was cancelled; this is what it measured until then",
 								run.shared->run_id)));
 	if (config->progress_s > 0)
 		tell_errors(run.shared);
@@ -324,8 +325,8 @@ recorded_state(int64 run_id)
 	SPI_execute_with_args("SELECT state FROM perfopt.test_run WHERE run_id = $1", 1, types, values,
 						  NULL, true, 1);
 	if (SPI_processed == 1)
-		state = MemoryContextStrdup(context, SPI_getvalue(SPI_tuptable->vals[0],
-														  SPI_tuptable->tupdesc, 1));
+		state = MemoryContextStrdup(context,
+									SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
 	PopActiveSnapshot();
 	SPI_finish();
 
@@ -428,9 +429,8 @@ perfopt_live_progress(PG_FUNCTION_ARGS)
 	values[5] = Int64GetDatum((int64) progress.calls);
 	values[6] = Int64GetDatum((int64) progress.errors);
 	values[7] = Float8GetDatum(
-		progress.elapsed_s > 0 ?
-			rounded((progress.calls - progress.errors) / progress.elapsed_s, 1) :
-			0);
+		progress.elapsed_s > 0 ? rounded((progress.calls - progress.errors) / progress.elapsed_s, 1)
+							   : 0);
 	values[8] = float_or_null(perfopt_histogram_quantile(progress.latency, 0.95), &nulls[8]);
 	values[9] = Int64GetDatum((int64) progress.lost);
 	nulls[10] = problem == NULL;

@@ -43,8 +43,9 @@ static const IntervalSetting interval_settings[] = {
 	{ "grace", offsetof(LoadConfig, grace_ns), MAX_GRACE_S, false },
 };
 
-#define KNOWN_SETTINGS \
-	"kind, users, duration, ramp_up, ramp_down, think_time, scenario, target, rate, thresholds, options"
+#define KNOWN_SETTINGS                                                                            \
+	"kind, users, duration, ramp_up, ramp_down, think_time, scenario, target, rate, thresholds, " \
+	"options"
 #define KNOWN_OPTIONS "dataset, grace, progress, seed, workers"
 
 LoadConfig *
@@ -79,19 +80,18 @@ integer_value(const char *key, const JsonbValue *value, int64 min, int64 max, co
 	if (value->type != jbvNumeric)
 		refuse_type(key, "a whole number", example);
 	number = NumericGetDatum(value->val.numeric);
-	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, number,
-										  DirectFunctionCall2(numeric_trunc, number,
-															  Int32GetDatum(0)))))
+	if (!DatumGetBool(
+			DirectFunctionCall2(numeric_eq, number,
+								DirectFunctionCall2(numeric_trunc, number, Int32GetDatum(0)))))
 		refuse_type(key, "a whole number", example);
 	if (DatumGetBool(DirectFunctionCall2(numeric_lt, number,
 										 DirectFunctionCall1(int8_numeric, Int64GetDatum(min)))) ||
 		DatumGetBool(DirectFunctionCall2(numeric_gt, number,
 										 DirectFunctionCall1(int8_numeric, Int64GetDatum(max)))))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" of a load test is out of range: %s", key,
-						DatumGetCString(DirectFunctionCall1(numeric_out, number))),
-				 errhint("It may be %lld to %lld.", (long long) min, (long long) max)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("\"%s\" of a load test is out of range: %s", key,
+							   DatumGetCString(DirectFunctionCall1(numeric_out, number))),
+						errhint("It may be %lld to %lld.", (long long) min, (long long) max)));
 	result = DatumGetInt64(DirectFunctionCall1(numeric_int8, number));
 	return result;
 }
@@ -108,13 +108,12 @@ void
 load_config_set_users(LoadConfig *config, int users)
 {
 	if (users < 1 || users > perfopt_max_load_users)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("number of users is out of range: %d", users),
-				 errdetail("A load test has 1 to %d users.", perfopt_max_load_users),
-				 users > perfopt_max_load_users ?
-					 errhint("Raise perfopt.max_load_users to allow more.") :
-					 0));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("number of users is out of range: %d", users),
+						errdetail("A load test has 1 to %d users.", perfopt_max_load_users),
+						users > perfopt_max_load_users
+							? errhint("Raise perfopt.max_load_users to allow more.")
+							: 0));
 	config->users = users;
 }
 
@@ -158,14 +157,15 @@ set_interval_value(LoadConfig *config, const IntervalSetting *setting, const Jso
 {
 	if (value->type == jbvNumeric)
 		set_seconds(config, setting,
-					DatumGetFloat8(DirectFunctionCall1(numeric_float8,
-													   NumericGetDatum(value->val.numeric))));
+					DatumGetFloat8(
+						DirectFunctionCall1(numeric_float8, NumericGetDatum(value->val.numeric))));
 	else if (value->type == jbvString)
-		load_config_set_interval(config, setting->name,
-								 DatumGetIntervalP(DirectFunctionCall3(
-									 interval_in,
-									 CStringGetDatum(string_value(setting->name, value, "\"30 s\"")),
-									 ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1))));
+		load_config_set_interval(
+			config, setting->name,
+			DatumGetIntervalP(
+				DirectFunctionCall3(interval_in,
+									CStringGetDatum(string_value(setting->name, value, "\"30 s\"")),
+									ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1))));
 	else
 		refuse_type(setting->name, "an interval", "\"30 s\"");
 }
@@ -182,9 +182,9 @@ load_config_refuse_rate(void)
 static void
 unknown_key(const char *what, const char *key, const char *known)
 {
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("a load test has no %s \"%s\"", what, key),
-					errhint("Known are: %s.", known)));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("a load test has no %s \"%s\"", what, key), errhint("Known are: %s.", known)));
 }
 
 static void
@@ -271,14 +271,15 @@ load_config_set(LoadConfig *config, const char *key, const JsonbValue *value)
 		char *kind = string_value(key, value, "\"load\"");
 
 		if (strcmp(kind, "load") != 0)
-			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-							errmsg("there is no kind of test \"%s\"", kind),
-							errhint("Known is: load.")));
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("there is no kind of test \"%s\"", kind), errhint("Known is: load.")));
 	}
 	else if (strcmp(key, "rate") == 0)
 		load_config_refuse_rate();
 	else if (strcmp(key, "users") == 0)
-		load_config_set_users(config, (int) integer_value(key, value, PG_INT32_MIN, PG_INT32_MAX, "10"));
+		load_config_set_users(config,
+							  (int) integer_value(key, value, PG_INT32_MIN, PG_INT32_MAX, "10"));
 	else if (strcmp(key, "scenario") == 0)
 		config->scenario = string_value(key, value, "\"integration\"");
 	else if (strcmp(key, "target") == 0)
@@ -323,8 +324,11 @@ settings_json(const LoadConfig *config)
 								 (double) LOAD_NS_PER_S);
 	append_member(&out, "scenario", config->scenario);
 	append_member(&out, "target", config->target);
-	appendStringInfo(&out, ", \"options\": {\"grace\": \"%.9g s\", \"progress\": %d, \"workers\": %d, \"seed\": " UINT64_FORMAT,
-					 config->grace_ns / (double) LOAD_NS_PER_S, config->progress_s, config->workers, config->seed);
+	appendStringInfo(&out,
+					 ", \"options\": {\"grace\": \"%.9g s\", \"progress\": %d, \"workers\": %d, "
+					 "\"seed\": " UINT64_FORMAT,
+					 config->grace_ns / (double) LOAD_NS_PER_S, config->progress_s, config->workers,
+					 config->seed);
 	if (config->dataset != NULL)
 		append_member(&out, "dataset", config->dataset);
 	appendStringInfoString(&out, "}}");
@@ -341,7 +345,8 @@ load_config_complete(LoadConfig *config)
 	 * On a server that is short of CPU a single process, however little it needs, is kept waiting by
 	 * as many backends as there are users.
 	 */
-	if (config->workers == 0 && config->users >= TWO_WORKERS_FROM && sysconf(_SC_NPROCESSORS_ONLN) > 1)
+	if (config->workers == 0 && config->users >= TWO_WORKERS_FROM &&
+		sysconf(_SC_NPROCESSORS_ONLN) > 1)
 		config->workers = 2;
 	config->workers = Min(Max(config->workers, needed), config->users);
 	if (!config->seeded)

@@ -26,7 +26,7 @@
 #include "worker/worker.h"
 
 #define TICK_NS (100 * LOAD_NS_PER_MS)
-#define BARRIER_MS 2	  /* how often workers look whether all are connected */
+#define BARRIER_MS 2 /* how often workers look whether all are connected */
 #define MAX_EVENTS 128
 #define CONNECTING_AT_ONCE 32
 #define CANCEL_WAIT_NS LOAD_NS_PER_S
@@ -71,8 +71,8 @@ init_session(Engine *engine, Session *session, int user)
 	/* Or all users would think, and call, in step. */
 	if (config->think_time_ns > 0)
 		session->start_at += (int64) (config->think_time_ns * pg_prng_double(&session->random));
-	session->stop_at = config->ramp_up_ns + config->duration_ns +
-					   (int64) (config->ramp_down_ns * (1 - fraction));
+	session->stop_at =
+		config->ramp_up_ns + config->duration_ns + (int64) (config->ramp_down_ns * (1 - fraction));
 }
 
 static void
@@ -109,8 +109,8 @@ init_counters(Engine *engine)
 	{
 		sum += config->operations[i].weight;
 		engine->weights[i] = sum;
-		engine->seconds[i].latency = palloc(
-			perfopt_histogram_size(PERFOPT_HISTOGRAM_COARSE, LOAD_MIN_EXP, LOAD_MAX_EXP));
+		engine->seconds[i].latency =
+			palloc(perfopt_histogram_size(PERFOPT_HISTOGRAM_COARSE, LOAD_MIN_EXP, LOAD_MAX_EXP));
 		perfopt_histogram_init(engine->seconds[i].latency, PERFOPT_HISTOGRAM_COARSE, LOAD_MIN_EXP,
 							   LOAD_MAX_EXP);
 	}
@@ -135,8 +135,8 @@ load_engine_init(Engine *engine, const LoadConfig *config, LoadRun *run, int wor
 	engine->mine = load_run_worker(run->shared, worker);
 	engine->worker = worker;
 	engine->conninfo = conninfo;
-	snprintf(engine->application_name, sizeof(engine->application_name), "perfopt run " INT64_FORMAT,
-			 run->shared->run_id);
+	snprintf(engine->application_name, sizeof(engine->application_name),
+			 "perfopt run " INT64_FORMAT, run->shared->run_id);
 	engine->timer_at = PG_INT64_MAX;
 	init_sessions(engine);
 	init_counters(engine);
@@ -309,7 +309,8 @@ fire_timers(Engine *engine)
 static int
 sleep_ms(const Engine *engine, bool barrier)
 {
-	int64 until = engine->clock > 0 ? Min(engine->next_tick, engine->next_second) : engine->next_tick;
+	int64 until =
+		engine->clock > 0 ? Min(engine->next_tick, engine->next_second) : engine->next_tick;
 	int64 ms = (until - engine->now) / LOAD_NS_PER_MS + 1;
 
 	if (barrier)
@@ -352,7 +353,8 @@ tick(Engine *engine)
 	(void) perfopt_worker_reload();
 	if (ShutdownRequestPending)
 		load_run_fail(engine->run, ERRCODE_ADMIN_SHUTDOWN,
-					  "a load worker was told to stop by an administrator, a shutdown, or DDL on its database");
+					  "a load worker was told to stop by an administrator, a shutdown, or DDL on "
+					  "its database");
 	engine->next_tick = engine->now + TICK_NS;
 }
 
@@ -388,7 +390,8 @@ cancel_running(Engine *engine)
 		if (session->stopped || engine->discarding)
 			continue;
 		session->failed = true;
-		load_error_set(&session->first, "57014", "did not end when it was cancelled after the test");
+		load_error_set(&session->first, "57014",
+					   "did not end when it was cancelled after the test");
 		load_engine_record(engine, session, load_clock());
 	}
 }

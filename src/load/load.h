@@ -51,7 +51,7 @@ typedef struct LoadStatement
 	int offset; /* in the script, bytes */
 	int nparams;
 	int params[PERFOPT_SCRIPT_MAX_PARAMS]; /* index in the operation's variables */
-	char name[24]; /* as a prepared statement */
+	char name[24];                         /* as a prepared statement */
 } LoadStatement;
 
 typedef struct LoadOperation
@@ -90,7 +90,7 @@ typedef struct LoadConfig
 	LoadOperation *operations;
 
 	/* from the target */
-	bool local;			/* it is this very server */
+	bool local;         /* it is this very server */
 	bool used_password; /* so must every session */
 
 	Oid userid; /* whose identity and user mapping the sessions use */

@@ -102,13 +102,14 @@ check_room(Preflight *preflight)
 		refuse(preflight, "could not count free connections");
 	room = Max(atoi(answer(preflight, 0)), 0);
 	if (room < users)
-		ereport(ERROR,
-				(errcode(ERRCODE_TOO_MANY_CONNECTIONS),
-				 errmsg("target \"%s\" has room for %d more sessions, but the test has %d users",
-						preflight->config->target, room, users),
-				 errhint("Raise max_connections on the target, which is %s (it takes a restart there), "
-						 "or use fewer users.",
-						 answer(preflight, 1))));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_TOO_MANY_CONNECTIONS),
+			 errmsg("target \"%s\" has room for %d more sessions, but the test has %d users",
+					preflight->config->target, room, users),
+			 errhint("Raise max_connections on the target, which is %s (it takes a restart there), "
+					 "or use fewer users.",
+					 answer(preflight, 1))));
 }
 
 static void
@@ -122,14 +123,17 @@ set_search_path(Preflight *preflight)
 	if (!query(preflight, "SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1", 1, values))
 		refuse(preflight, "could not look for the dataset");
 	if (PQntuples(preflight->result) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_SCHEMA_NAME),
-				 errmsg("dataset \"%s\", which scenario \"%s\" runs on, does not exist on target \"%s\"",
-						config->dataset, config->scenario, config->target),
-				 errhint("Create it with: SELECT perfopt.create_dataset(%s);",
-						 quote_literal_cstr(config->dataset))));
-	if (!query(preflight, psprintf("SET search_path = %s, public", quote_identifier(config->dataset)),
-			   0, NULL))
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_SCHEMA_NAME),
+			 errmsg(
+				 "dataset \"%s\", which scenario \"%s\" runs on, does not exist on target \"%s\"",
+				 config->dataset, config->scenario, config->target),
+			 errhint("Create it with: SELECT perfopt.create_dataset(%s);",
+					 quote_literal_cstr(config->dataset))));
+	if (!query(preflight,
+			   psprintf("SET search_path = %s, public", quote_identifier(config->dataset)), 0,
+			   NULL))
 		refuse(preflight, "could not set search_path");
 }
 
@@ -138,18 +142,19 @@ bound(Preflight *preflight, const LoadOperation *operation, const LoadVariable *
 	  const char *sql)
 {
 	if (!query(preflight, psprintf("SELECT (%s\n)::int8", sql), 0, NULL))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("could not evaluate the bound %s of variable \"%s\" of operation \"%s\"",
-							   sql, variable->name, operation->name),
-						errdetail("%s", load_remote_error(preflight->conn)),
-						preflight->config->description ?
-							errhint("Scenario \"%s\": %s", preflight->config->scenario,
-									preflight->config->description) :
-							0));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("could not evaluate the bound %s of variable \"%s\" of operation \"%s\"",
+						sql, variable->name, operation->name),
+				 errdetail("%s", load_remote_error(preflight->conn)),
+				 preflight->config->description
+					 ? errhint("Scenario \"%s\": %s", preflight->config->scenario,
+							   preflight->config->description)
+					 : 0));
 	if (PQntuples(preflight->result) != 1 || PQgetisnull(preflight->result, 0, 0))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("the bound %s of variable \"%s\" of operation \"%s\" has no value", sql,
-							   variable->name, operation->name)));
+						errmsg("the bound %s of variable \"%s\" of operation \"%s\" has no value",
+							   sql, variable->name, operation->name)));
 	return pg_strtoint64(answer(preflight, 0));
 }
 
@@ -163,14 +168,15 @@ evaluate_variables(Preflight *preflight, LoadOperation *operation)
 		variable->low = bound(preflight, operation, variable, variable->low_sql);
 		variable->high = bound(preflight, operation, variable, variable->high_sql);
 		if (variable->low > variable->high)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("variable \"%s\" of operation \"%s\" has no value between %lld and %lld",
-							variable->name, operation->name, (long long) variable->low,
-							(long long) variable->high),
-					 errdetail("Its bounds are %s and %s.", variable->low_sql, variable->high_sql),
-					 errhint("Are the tables of scenario \"%s\" filled?",
-							 preflight->config->scenario)));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("variable \"%s\" of operation \"%s\" has no value between %lld and %lld",
+						variable->name, operation->name, (long long) variable->low,
+						(long long) variable->high),
+				 errdetail("Its bounds are %s and %s.", variable->low_sql, variable->high_sql),
+				 errhint("Are the tables of scenario \"%s\" filled?",
+						 preflight->config->scenario)));
 	}
 }
 
@@ -188,17 +194,19 @@ try_statement(Preflight *preflight, const LoadOperation *operation, const LoadSt
 
 	sqlstate = PQresultErrorField(preflight->result, PG_DIAG_SQLSTATE);
 	ereport(ERROR,
-			(errcode(sqlstate && strlen(sqlstate) == 5 ?
-						 MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2], sqlstate[3],
-									   sqlstate[4]) :
-						 ERRCODE_FDW_ERROR),
-			 errmsg("target \"%s\" refuses statement %d of operation \"%s\", at character %d of its script",
+			(errcode(sqlstate && strlen(sqlstate) == 5
+						 ? MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2], sqlstate[3],
+										 sqlstate[4])
+						 : ERRCODE_FDW_ERROR),
+			 errmsg("target \"%s\" refuses statement %d of operation \"%s\", at character %d of "
+					"its script",
 					config->target, (int) (statement - operation->statements) + 1, operation->name,
 					pg_mbstrlen_with_len(operation->script, statement->offset) + 1),
 			 errdetail("%s", load_remote_error(preflight->conn)),
-			 config->description ?
-				 errhint("Scenario \"%s\": %s", config->scenario, config->description) :
-				 errhint("Each statement is prepared when a user connects, so its tables must exist by then.")));
+			 config->description
+				 ? errhint("Scenario \"%s\": %s", config->scenario, config->description)
+				 : errhint("Each statement is prepared when a user connects, so its tables must "
+						   "exist by then.")));
 }
 
 static void

@@ -81,9 +81,10 @@ in_transaction(void (*write)(const void *arg), const void *arg, bool *gone)
 		{
 			AbortCurrentTransaction();
 			*gone = state == PERFOPT_EXTENSION_MISSING;
-			problem = state == PERFOPT_EXTENSION_MISSING ?
-						  "extension perfopt is not installed in the database where load tests are recorded" :
-						  "extension perfopt is being changed";
+			problem = state == PERFOPT_EXTENSION_MISSING
+						  ? "extension perfopt is not installed in the database where load tests "
+							"are recorded"
+						  : "extension perfopt is being changed";
 		}
 	}
 	PG_CATCH();
@@ -131,7 +132,8 @@ mark_lost_runs(void)
 
 		if (!load_run_exists(DatumGetInt64(run_id)))
 			execute("UPDATE perfopt.test_run SET state = 'failed', finished_at = pg_catalog.now(), "
-					"problem = 'the server was restarted, or its load workers were killed, during the test' "
+					"problem = 'the server was restarted, or its load workers were killed, during "
+					"the test' "
 					"WHERE run_id = $1 AND state = 'running'",
 					1, types, &run_id, NULL);
 	}
@@ -151,8 +153,10 @@ write_start(const void *arg)
 					   ObjectIdGetDatum(config->userid) };
 
 	mark_lost_runs();
-	execute("INSERT INTO perfopt.test_run (run_id, kind, scenario, config, state, target, users, requested_by) "
-			"VALUES ($1, 'load', $2, $3::pg_catalog.jsonb, 'running', $4, $5, pg_catalog.pg_get_userbyid($6))",
+	execute("INSERT INTO perfopt.test_run (run_id, kind, scenario, config, state, target, users, "
+			"requested_by) "
+			"VALUES ($1, 'load', $2, $3::pg_catalog.jsonb, 'running', $4, $5, "
+			"pg_catalog.pg_get_userbyid($6))",
 			6, types, values, NULL);
 }
 
@@ -181,7 +185,7 @@ write_pending(const void *arg)
 {
 	const LoadRun *run = arg;
 	Oid types[] = { INT8OID, TIMESTAMPTZOID, TEXTOID, INT4OID,
-					INT8OID, INT8OID,		 INT4OID, histogram_type() };
+					INT8OID, INT8OID,        INT4OID, histogram_type() };
 	SPIPlanPtr plan;
 
 	plan = SPI_prepare("INSERT INTO perfopt.test_interval "
@@ -191,14 +195,10 @@ write_pending(const void *arg)
 	for (int i = 0; i < npending; i++)
 	{
 		const PendingRow *row = &pending[i];
-		Datum values[] = { Int64GetDatum(run->shared->run_id),
-						   TimestampTzGetDatum(row->ts),
-						   CStringGetTextDatum(row->operation),
-						   Int32GetDatum(my_worker),
-						   Int64GetDatum(row->calls),
-						   Int64GetDatum(row->errors),
-						   Int32GetDatum(row->users),
-						   row->latency };
+		Datum values[] = { Int64GetDatum(run->shared->run_id),  TimestampTzGetDatum(row->ts),
+						   CStringGetTextDatum(row->operation), Int32GetDatum(my_worker),
+						   Int64GetDatum(row->calls),           Int64GetDatum(row->errors),
+						   Int32GetDatum(row->users),           row->latency };
 
 		SPI_execute_plan(plan, values, NULL, false, 0);
 	}
@@ -221,7 +221,8 @@ load_record_rest(const LoadRun *run)
 		pending = NULL;
 	}
 	else if (gone)
-		load_run_fail(unconstify(LoadRun *, run), ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, problem);
+		load_run_fail(unconstify(LoadRun *, run), ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+					  problem);
 	else if (!complained)
 	{
 		complained = true;
@@ -241,8 +242,8 @@ load_record_second(Engine *engine, int second)
 
 	my_worker = engine->worker;
 	if (pending_context == NULL)
-		pending_context = AllocSetContextCreate(TopMemoryContext, "perfopt load seconds",
-												ALLOCSET_DEFAULT_SIZES);
+		pending_context =
+			AllocSetContextCreate(TopMemoryContext, "perfopt load seconds", ALLOCSET_DEFAULT_SIZES);
 	oldcontext = MemoryContextSwitchTo(pending_context);
 	if (pending == NULL)
 		pending = palloc(sizeof(PendingRow) * MAX_PENDING);
@@ -281,8 +282,8 @@ errors_json(const LoadResult *result)
 	{
 		appendStringInfoString(&out, separator);
 		escape_json(&out, result->kinds[i].sqlstate);
-		appendStringInfo(&out, ": {\"count\": " UINT64_FORMAT ", \"message\": ",
-						 result->kinds[i].count);
+		appendStringInfo(&out,
+						 ": {\"count\": " UINT64_FORMAT ", \"message\": ", result->kinds[i].count);
 		escape_json(&out, result->kinds[i].message);
 		appendStringInfoChar(&out, '}');
 		separator = ", ";
@@ -299,8 +300,9 @@ write_operation(const LoadShared *shared, const LoadOperation *operation, int nu
 {
 	LoadResult *result = load_summary_result(shared, number);
 	LoadRow row = load_summary_row(shared, result);
-	Oid types[] = { INT8OID,   TEXTOID,	  INT8OID,	 INT8OID,	FLOAT8OID, FLOAT8OID, FLOAT8OID,
-					FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, TEXTOID,   histogram_type() };
+	Oid types[] = { INT8OID,   TEXTOID,   INT8OID,         INT8OID,   FLOAT8OID,
+					FLOAT8OID, FLOAT8OID, FLOAT8OID,       FLOAT8OID, FLOAT8OID,
+					FLOAT8OID, TEXTOID,   histogram_type() };
 	Datum values[] = { Int64GetDatum(shared->run_id),
 					   CStringGetTextDatum(operation->name),
 					   Int64GetDatum((int64) row.calls),
@@ -318,7 +320,8 @@ write_operation(const LoadShared *shared, const LoadOperation *operation, int nu
 
 	if (result->latency.count == 0)
 		memset(nulls + 5, 'n', 6);
-	execute("INSERT INTO perfopt.test_operation (run_id, operation, calls, errors, throughput, mean_ms, "
+	execute("INSERT INTO perfopt.test_operation (run_id, operation, calls, errors, throughput, "
+			"mean_ms, "
 			"p50_ms, p90_ms, p95_ms, p99_ms, max_ms, sqlstates, latency) "
 			"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::pg_catalog.jsonb, $13)",
 			lengthof(types), types, values, nulls);

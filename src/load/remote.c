@@ -55,8 +55,8 @@ finish_connecting(PGconn *conn)
 
 	while (status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED)
 	{
-		wait_for_socket(conn, status == PGRES_POLLING_READING ? WL_SOCKET_READABLE :
-																WL_SOCKET_WRITEABLE);
+		wait_for_socket(conn,
+						status == PGRES_POLLING_READING ? WL_SOCKET_READABLE : WL_SOCKET_WRITEABLE);
 		status = PQconnectPoll(conn);
 	}
 }
@@ -72,7 +72,8 @@ load_remote_connect(const char *conninfo, const char *application_name)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 				 errmsg("could not connect to the target: too many files are open"),
-				 errhint("Raise max_files_per_process or the operating system's limit (ulimit -n).")));
+				 errhint(
+					 "Raise max_files_per_process or the operating system's limit (ulimit -n).")));
 
 	load_remote_params(conninfo, application_name, keywords, values);
 	conn = PQconnectStartParams(keywords, values, 1);

@@ -169,7 +169,8 @@ claim_slot(LoadRun *run)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("%d load tests are running already", LOAD_MAX_RUNS),
-				 errhint("Wait for one with perfopt.wait_test, or end it with perfopt.cancel_test.")));
+				 errhint(
+					 "Wait for one with perfopt.wait_test, or end it with perfopt.cancel_test.")));
 }
 
 /*
@@ -222,13 +223,13 @@ register_workers(const LoadRun *run, BackgroundWorkerHandle **handles)
 		memcpy(worker.bgw_extra + sizeof(int64), &i, sizeof(int));
 
 		if (!RegisterDynamicBackgroundWorker(&worker, &handles[i]))
-			ereport(ERROR,
-					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-					 errmsg("could not start the load test's %d background workers", n),
-					 errdetail("A worker holds %d users at most.", LOAD_USERS_PER_WORKER),
-					 errhint("Raise max_worker_processes, which is %d, and restart the server, or run fewer "
-							 "users or tests at a time.",
-							 max_worker_processes)));
+			ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+							errmsg("could not start the load test's %d background workers", n),
+							errdetail("A worker holds %d users at most.", LOAD_USERS_PER_WORKER),
+							errhint("Raise max_worker_processes, which is %d, and restart the "
+									"server, or run fewer "
+									"users or tests at a time.",
+									max_worker_processes)));
 	}
 }
 

@@ -53,7 +53,7 @@ typedef struct LoadResult
 	uint64 completed;
 	int nkinds;
 	LoadError kinds[LOAD_MAX_ERRORS];
-	uint64 other_errors;	/* of further SQLSTATEs */
+	uint64 other_errors;      /* of further SQLSTATEs */
 	PerfoptHistogram latency; /* ms, of calls without error; flexible, so last */
 } LoadResult;
 
@@ -63,12 +63,12 @@ typedef struct LoadWorker
 	bool joined; /* under the run room's lock */
 	bool left;
 	int connected;
-	int users;		   /* started and not stopped */
-	uint64 calls;	   /* since the clock started, ramps included */
+	int users;    /* started and not stopped */
+	uint64 calls; /* since the clock started, ramps included */
 	uint64 errors;
-	uint64 lost;	   /* connections that broke or could not be made during the test */
+	uint64 lost; /* connections that broke or could not be made during the test */
 	LoadError lost_first;
-	int64 ended;	   /* when its last user stopped */
+	int64 ended;              /* when its last user stopped */
 	PerfoptHistogram latency; /* of all operations, brought up to date each second; flexible */
 } LoadWorker;
 
@@ -89,12 +89,12 @@ typedef struct LoadShared
 	Size result_offset; /* within a worker's block */
 	Size result_size;
 
-	pg_atomic_uint32 recorded;	/* the run's row is committed */
-	pg_atomic_uint32 ready;		/* workers whose users are connected */
-	pg_atomic_uint32 stop;		/* LoadStop */
-	pg_atomic_uint64 clock;		/* when the test began; 0 before */
-	pg_atomic_uint32 state;		/* LoadState */
-	slock_t mutex;				/* of the two below, which are set once */
+	pg_atomic_uint32 recorded; /* the run's row is committed */
+	pg_atomic_uint32 ready;    /* workers whose users are connected */
+	pg_atomic_uint32 stop;     /* LoadStop */
+	pg_atomic_uint64 clock;    /* when the test began; 0 before */
+	pg_atomic_uint32 state;    /* LoadState */
+	slock_t mutex;             /* of the two below, which are set once */
 	int sqlerrcode;
 	char problem[512];
 } LoadShared;

@@ -31,12 +31,13 @@ unknown_scenario(const char *name)
 {
 	char *known = "none";
 
-	SPI_execute("SELECT pg_catalog.string_agg(name, ', ' ORDER BY name) FROM perfopt.scenario", true, 1);
+	SPI_execute("SELECT pg_catalog.string_agg(name, ', ' ORDER BY name) FROM perfopt.scenario",
+				true, 1);
 	if (SPI_processed == 1)
 		known = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-					errmsg("scenario \"%s\" does not exist", name),
-					errhint("Scenarios in perfopt.scenario: %s.", known ? known : "none")));
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("scenario \"%s\" does not exist", name),
+			 errhint("Scenarios in perfopt.scenario: %s.", known ? known : "none")));
 }
 
 static void
@@ -58,13 +59,14 @@ read_scenario_row(LoadConfig *config)
 static void
 bad_variable(const LoadOperation *operation, const char *variable)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("variable \"%s\" of operation \"%s\" is not defined in a way that is known",
-					variable, operation->name),
-			 errhint("Write {\"%s\": {\"uniform\": [low, high]}}, where low and high are whole numbers "
-					 "or strings with an SQL expression.",
-					 variable)));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+		 errmsg("variable \"%s\" of operation \"%s\" is not defined in a way that is known",
+				variable, operation->name),
+		 errhint("Write {\"%s\": {\"uniform\": [low, high]}}, where low and high are whole numbers "
+				 "or strings with an SQL expression.",
+				 variable)));
 }
 
 static char *
@@ -165,8 +167,7 @@ parse_script(LoadOperation *operation)
 		if (operation->nstatements == room)
 		{
 			room *= 2;
-			operation->statements =
-				repalloc(operation->statements, sizeof(LoadStatement) * room);
+			operation->statements = repalloc(operation->statements, sizeof(LoadStatement) * room);
 		}
 		to = &operation->statements[operation->nstatements++];
 		to->sql = pnstrdup(sql, statement.length);

@@ -41,7 +41,8 @@ is_digit(char c)
 static bool
 is_name_start(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (unsigned char) c >= 0x80;
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+		   (unsigned char) c >= 0x80;
 }
 
 static bool
@@ -282,7 +283,8 @@ take_other(Scan *scan)
 			scan->brackets -= scan->brackets > 0;
 			break;
 		case '\\':
-			scan->error->hint = "Scripts are SQL only; random values come from the operation's variables.";
+			scan->error->hint =
+				"Scripts are SQL only; random values come from the operation's variables.";
 			return fail(scan, scan->at, "backslash commands can't be used in a script");
 		default:
 			break;

@@ -28,8 +28,8 @@ typedef struct PerfoptScript
 
 typedef struct PerfoptStatement
 {
-	size_t offset;						   /* of its first character */
-	size_t length;						   /* of the text with $n in place of :name */
+	size_t offset; /* of its first character */
+	size_t length; /* of the text with $n in place of :name */
 	int nparams;
 	int params[PERFOPT_SCRIPT_MAX_PARAMS]; /* index in variables of $1, $2 ... */
 } PerfoptStatement;

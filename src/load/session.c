@@ -76,7 +76,8 @@ load_session_connect(Engine *engine, Session *session)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 				 errmsg("a load worker may not open more sessions"),
-				 errhint("Raise max_files_per_process or the operating system's limit (ulimit -n).")));
+				 errhint(
+					 "Raise max_files_per_process or the operating system's limit (ulimit -n).")));
 
 	session->state = SESSION_CONNECTING;
 	engine->nconnecting++;
@@ -133,9 +134,10 @@ static void
 connected(Engine *engine, Session *session)
 {
 	if (engine->config->used_password && !PQconnectionUsedPassword(session->conn))
-		ereport(ERROR, (errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
-						errmsg("target \"%s\" asked for a password before the test, and does not now",
-							   engine->config->target)));
+		ereport(ERROR,
+				(errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
+				 errmsg("target \"%s\" asked for a password before the test, and does not now",
+						engine->config->target)));
 
 	session->state = SESSION_PREPARING;
 	session->failed = false;
@@ -257,8 +259,8 @@ connection_failed(Engine *engine, Session *session)
 	{
 		session->state = SESSION_BACKOFF;
 		sleep_until(engine, session,
-					engine->now + (FIRST_BACKOFF_NS
-								   << Min(session->attempts, MAX_BACKOFF_DOUBLINGS)));
+					engine->now +
+						(FIRST_BACKOFF_NS << Min(session->attempts, MAX_BACKOFF_DOUBLINGS)));
 		if (engine->clock > 0)
 			session->attempts++;
 	}
@@ -285,8 +287,7 @@ begin_iteration(Engine *engine, Session *session, int64 now)
 {
 	const LoadConfig *config = engine->config;
 	const LoadOperation *operation;
-	double draw =
-		pg_prng_double(&session->random) * engine->weights[config->noperations - 1];
+	double draw = pg_prng_double(&session->random) * engine->weights[config->noperations - 1];
 
 	session->operation = 0;
 	while (session->operation < config->noperations - 1 &&

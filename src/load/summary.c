@@ -53,9 +53,9 @@ window_s(const LoadShared *shared)
 LoadResult *
 load_summary_empty(void)
 {
-	LoadResult *result = palloc0(
-		offsetof(LoadResult, latency) +
-		perfopt_histogram_size(PERFOPT_HISTOGRAM_FINE, LOAD_MIN_EXP, LOAD_MAX_EXP));
+	LoadResult *result =
+		palloc0(offsetof(LoadResult, latency) +
+				perfopt_histogram_size(PERFOPT_HISTOGRAM_FINE, LOAD_MIN_EXP, LOAD_MAX_EXP));
 
 	perfopt_histogram_init(&result->latency, PERFOPT_HISTOGRAM_FINE, LOAD_MIN_EXP, LOAD_MAX_EXP);
 	return result;
@@ -140,12 +140,12 @@ load_summary_progress(const LoadShared *shared)
 	int64 passed = elapsed(shared);
 
 	progress.state = load_run_state(shared);
-	progress.phase = progress.state == LOAD_STARTING  ? "connecting" :
-					 progress.state == LOAD_RUNNING ? phase(shared, passed) :
-													  "over";
+	progress.phase = progress.state == LOAD_STARTING  ? "connecting"
+					 : progress.state == LOAD_RUNNING ? phase(shared, passed)
+													  : "over";
 	progress.elapsed_s = passed / (double) LOAD_NS_PER_S;
-	progress.total_s = (shared->ramp_up_ns + shared->duration_ns + shared->ramp_down_ns) /
-					   (double) LOAD_NS_PER_S;
+	progress.total_s =
+		(shared->ramp_up_ns + shared->duration_ns + shared->ramp_down_ns) / (double) LOAD_NS_PER_S;
 	progress.latency =
 		palloc(perfopt_histogram_size(PERFOPT_HISTOGRAM_COARSE, LOAD_MIN_EXP, LOAD_MAX_EXP));
 	perfopt_histogram_init(progress.latency, PERFOPT_HISTOGRAM_COARSE, LOAD_MIN_EXP, LOAD_MAX_EXP);

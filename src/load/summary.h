@@ -28,7 +28,7 @@ typedef struct LoadProgress
 	LoadState state;
 	const char *phase; /* of the state running: ramp_up, hold, ramp_down, finishing */
 	double elapsed_s;  /* since the clock started */
-	double total_s;	   /* planned, without the grace period */
+	double total_s;    /* planned, without the grace period */
 	int connected;
 	int users; /* under load just now */
 	uint64 calls;

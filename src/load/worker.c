@@ -40,7 +40,8 @@ target_conninfo(const LoadConfig *config)
 	char *conninfo;
 
 	StartTransactionCommand();
-	conninfo = MemoryContextStrdup(context, perfopt_target_conninfo(config->target, config->userid));
+	conninfo =
+		MemoryContextStrdup(context, perfopt_target_conninfo(config->target, config->userid));
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
 	return conninfo;
