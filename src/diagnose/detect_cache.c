@@ -98,7 +98,7 @@ perfopt_detect_cache_low_hit_ratio(PerfoptDiagnosis *diagnosis)
 		PerfoptSeries *memory;
 		PerfoptFinding *finding;
 
-		if (!facts->measurable || lookups < lookups_floor.value ||
+		if (!facts->measurable || hits == NULL || lookups < lookups_floor.value ||
 			hits->sum / lookups >= hit_ratio.value ||
 			!(avoidable / transactions >= misses_floor.value))
 			continue;

@@ -92,7 +92,7 @@ shortened(const char *text)
 	}
 	line[length] = '\0';
 	if (length > TEXT_LENGTH)
-		strcpy(line + pg_mbcliplen(line, length, TEXT_LENGTH), "...");
+		memcpy(line + pg_mbcliplen(line, length, TEXT_LENGTH), "...", sizeof("..."));
 	return line;
 }
 

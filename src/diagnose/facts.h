@@ -49,6 +49,7 @@ typedef struct PerfoptWait
 typedef struct PerfoptCycle
 {
 	TimestampTz ts; /* its end */
+	int ticks;      /* looks of the sampler */
 	double seconds;
 	double db_s;         /* DB time */
 	double idle_xact_s;  /* sessions idle in transaction */

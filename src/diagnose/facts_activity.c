@@ -44,7 +44,6 @@ typedef struct Reader
 	int max_activities;
 	int max_waits;
 	int max_cycles;
-	int *ticks; /* a cycle */
 } Reader;
 
 static void *
@@ -111,17 +110,15 @@ read_cycle(Reader *r, HeapTuple row, TupleDesc desc)
 	Datum *event = elements(row, desc, 8, TEXTOID, -1, false, TYPALIGN_INT, &counts[5]);
 	Datum *n = elements(row, desc, 9, INT4OID, 4, true, TYPALIGN_INT, &counts[6]);
 	MemoryContext old = MemoryContextSwitchTo(r->context);
-	int max = r->max_cycles;
 
-	facts->cycles = grown(facts->cycles, facts->ncycles, &max, sizeof(PerfoptCycle));
-	r->ticks = grown(r->ticks, facts->ncycles, &r->max_cycles, sizeof(int));
+	facts->cycles = grown(facts->cycles, facts->ncycles, &r->max_cycles, sizeof(PerfoptCycle));
 	MemoryContextSwitchTo(old);
 
 	cycle = &facts->cycles[facts->ncycles];
 	memset(cycle, 0, sizeof(*cycle));
 	cycle->ts = DatumGetTimestampTz(SPI_getbinval(row, desc, 1, &isnull));
-	r->ticks[facts->ncycles] = DatumGetInt32(SPI_getbinval(row, desc, 2, &isnull));
-	facts->ticks += r->ticks[facts->ncycles];
+	cycle->ticks = DatumGetInt32(SPI_getbinval(row, desc, 2, &isnull));
+	facts->ticks += cycle->ticks;
 
 	for (int i = 0; i < counts[6]; i++)
 	{
@@ -182,8 +179,8 @@ measure_cycles(Reader *r, TimestampTz before)
 		PerfoptCycle *cycle = &facts->cycles[i];
 
 		cycle->seconds = previous != 0 ? (cycle->ts - previous) / (double) USECS_PER_SEC : NAN;
-		if (cycle->seconds > 0 && r->ticks[i] > 0)
-			tick_s[known++] = cycle->seconds / r->ticks[i];
+		if (cycle->seconds > 0 && cycle->ticks > 0)
+			tick_s[known++] = cycle->seconds / cycle->ticks;
 		previous = cycle->ts;
 	}
 	if (known > 0)
@@ -194,22 +191,22 @@ measure_cycles(Reader *r, TimestampTz before)
 	for (int i = 0; i < facts->ncycles; i++)
 	{
 		PerfoptCycle *cycle = &facts->cycles[i];
-		double expected = usual * r->ticks[i];
+		double expected = usual * cycle->ticks;
 
 		if (!(cycle->seconds > 0) || cycle->seconds > 2 * expected)
 			cycle->seconds = expected;
 		facts->covered_s += cycle->seconds;
-		if (r->ticks[i] > 0)
-			cycle->idle_xact_s *= cycle->seconds / r->ticks[i];
+		if (cycle->ticks > 0)
+			cycle->idle_xact_s *= cycle->seconds / cycle->ticks;
 	}
 	for (int i = 0; i < facts->nactivities; i++)
 	{
 		PerfoptActivity *activity = &facts->activities[i];
 		PerfoptCycle *cycle = &facts->cycles[activity->cycle];
 
-		if (r->ticks[activity->cycle] <= 0)
+		if (cycle->ticks <= 0)
 			continue;
-		activity->seconds = activity->n * cycle->seconds / r->ticks[activity->cycle];
+		activity->seconds = activity->n * cycle->seconds / cycle->ticks;
 		cycle->db_s += activity->seconds;
 		facts->db_s += activity->seconds;
 		facts->samples += activity->n;

@@ -129,6 +129,8 @@ perfopt_finding_lineage(PerfoptFinding *finding, const PerfoptThreshold *first, 
 
 	initStringInfo(&text);
 	va_start(thresholds, first);
+	/* clang-tidy 14 takes no notice of va_start. */
+	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized) */
 	for (const PerfoptThreshold *t = first; t != NULL; t = va_arg(thresholds, PerfoptThreshold *))
 		appendStringInfo(&text, "%s%s: %g (%s)", text.len > 0 ? "; " : "", t->meaning, t->value,
 						 t->lineage);
