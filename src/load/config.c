@@ -217,7 +217,7 @@ each_member(LoadConfig *config, JsonbContainer *container, const char *what,
 	JsonbIterator *it;
 	JsonbValue value;
 	JsonbIteratorToken token;
-	char *key = NULL;
+	char *key = "";
 
 	if (!JsonContainerIsObject(container) || JsonContainerIsScalar(container))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),

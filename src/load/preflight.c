@@ -100,7 +100,7 @@ check_room(Preflight *preflight)
 
 	if (!query(preflight, sql, 0, NULL))
 		refuse(preflight, "could not count free connections");
-	room = Max(atoi(answer(preflight, 0)), 0);
+	room = Max((int) strtol(answer(preflight, 0), NULL, 10), 0);
 	if (room < users)
 		ereport(
 			ERROR,
