@@ -174,9 +174,6 @@ measure_cycles(Reader *r, TimestampTz before)
 	TimestampTz previous = before;
 	int known = 0;
 
-	if (r->ticks == NULL)
-		return;
-
 	for (int i = 0; i < facts->ncycles; i++)
 	{
 		PerfoptCycle *cycle = &facts->cycles[i];

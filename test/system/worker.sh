@@ -169,7 +169,7 @@ ok "and the watching goes on" all_collect "$since" 10
 # Ended by an administrator, a worker comes back alone.
 for worker in sampler collector prober; do
 	pid=$(pid_of $worker)
-	as_server_user kill -TERM "$pid"
+	as_server_user bash -c "kill -TERM $pid"
 	since=$(clock)
 	comes_back() { [ -n "$(pid_of $worker)" ] && [ "$(pid_of $worker)" != "$pid" ]; }
 	ok "a terminated $worker comes back" wait_until 15 comes_back
@@ -180,7 +180,7 @@ is "all this without a restart of the server" "$(log_lines 'ready to accept conn
 # Killed, it takes all sessions with it, as any process of the server does.
 for worker in sampler collector prober; do
 	restarts=$(log_lines 'ready to accept connections')
-	as_server_user kill -KILL "$(pid_of $worker)"
+	as_server_user bash -c "kill -KILL $(pid_of $worker)"
 	restarted() { [ "$(log_lines 'ready to accept connections')" -gt "$restarts" ]; }
 	ok "the server recovers from a $worker that was killed" wait_until 60 restarted
 	since=$(grep 'ready to accept connections' "${CLUSTER_LOG[main]}" | tail -n 1 | cut -d' ' -f1-3)
