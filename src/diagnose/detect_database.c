@@ -12,10 +12,10 @@
 
 static const PerfoptThreshold lock_warning = {
 	"warning from AAS waiting for locks", 0.2,
-	"measured: catalogue of findings, servers with planted lock waits"
+	"measured: catalogue of findings"
 };
 static const PerfoptThreshold lock_critical = {
-	"critical from AAS", 1.0, "measured: catalogue of findings, servers with planted lock waits"
+	"critical from AAS", 1.0, "measured: catalogue of findings"
 };
 static const PerfoptThreshold idle_warning = {
 	"warning from seconds idle in transaction, at once where others wait", 300,
@@ -40,7 +40,7 @@ static const PerfoptThreshold connections_critical = { "critical from share of u
 													   0.9,
 													   "convention: Crunchy Data's alert rules" };
 static const PerfoptThreshold deadlocks_repeated = { "deadlocks in the window", 2,
-													 "convention: netdata; repeated, not one" };
+													 "judgement: repeated, not one" };
 
 /* Lock waits of a cycle, as far as they stood behind a blocker that sat idle in its transaction. */
 static double

@@ -14,7 +14,7 @@
 
 static const PerfoptThreshold spill_warning = {
 	"warning from MiB a second of temporary files", 1,
-	"measured: catalogue of findings, below it spilling does not show in response times"
+	"measured: catalogue of findings"
 };
 static const PerfoptThreshold spill_critical = { "critical from MiB a second", 10,
 												 "measured: catalogue of findings" };

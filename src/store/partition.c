@@ -101,7 +101,11 @@ drop_expired(const char *table, int first_day_kept)
 	SPI_execute_with_args("SELECT c.relname::pg_catalog.text FROM pg_catalog.pg_inherits i"
 						  " JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid"
 						  " WHERE i.inhparent = $1::pg_catalog.regclass"
-						  " AND c.relname OPERATOR(pg_catalog.<) $2",
+						  " AND c.relname OPERATOR(pg_catalog.<) $2"
+						  /* what somebody attached by hand is not ours to drop */
+						  " AND EXISTS (SELECT FROM pg_catalog.pg_depend d"
+						  "  WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass"
+						  "  AND d.objid = c.oid AND d.deptype = 'e')",
 						  2, types, values, NULL, true, 0);
 	for (uint64 i = 0; i < SPI_processed; i++)
 		expired = lappend(expired, SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));

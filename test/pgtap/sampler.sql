@@ -61,10 +61,15 @@ SELECT ok(pg_temp.wait_until($$
   WHERE key IN ('Timeout:PgSleep', 'Lock:transactionid', 'CPU')$$), 'DB time counts waits and CPU');
 SELECT is((SELECT count(*) FROM perfopt.db_time('30 s') WHERE key = 'Client:ClientRead'), 0::bigint,
   'but not the session that is idle in its transaction');
+SELECT dblink_connect('asker', format('user=%s dbname=%s host=%s port=%s', current_user, current_database(),
+         split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'))) \g /dev/null
+SELECT dblink_send_query('asker', 'SELECT count(perfopt.collect_now()), pg_backend_pid() FROM generate_series(1, 40)') \g /dev/null
+SELECT pid AS asker FROM dblink_get_result('asker') t (n bigint, pid int) \gset
+SELECT query_id AS asking FROM pg_stat_activity WHERE pid = :asker \gset
+SELECT perfopt.collect_now() \g /dev/null
 SELECT is_empty(format($$
-  SELECT ts, query_id, wait_event, aas FROM perfopt.active_sessions
-  WHERE ts > %L AND role IS NOT NULL AND wait_class = 'Extension'$$, :'began'),
-  'nor the session that waits in collect_now()');
+  SELECT ts, wait_event, aas FROM perfopt.active_sessions WHERE query_id = %s AND wait_class = 'Extension'$$, :'asking'),
+  'nor a session that waits in collect_now()');
 SELECT ok(abs(sum(share_pct) - 100) < 1, 'shares of DB time add up') FROM perfopt.db_time('30 s');
 
 -- Two sessions sleep or wait all the time, so their average is 1 each but for the edges.
