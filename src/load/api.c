@@ -1,19 +1,14 @@
 /*
  * api.c
  *	  Load tests from SQL: start, wait, watch, cancel, report.
- *
- * The functions that wait do so inside the caller's transaction, whose snapshot they hold; the load
- * workers hold none.
  */
 #include "postgres.h"
 
 #include <math.h>
 
-#include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
-#include "commands/sequence.h"
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -26,6 +21,7 @@
 
 #include "compat.h"
 #include "guc.h"
+#include "load/horizon.h"
 #include "load/run.h"
 #include "load/summary.h"
 #include "sampler/sampler.h"
@@ -43,22 +39,13 @@ PG_FUNCTION_INFO_V1(perfopt_cancel_test);
 PG_FUNCTION_INFO_V1(perfopt_live_progress);
 PG_FUNCTION_INFO_V1(perfopt_live_report);
 
-static int64
-next_run_id(void)
-{
-	Oid sequence = get_relname_relid("test_run_run_id_seq", get_namespace_oid("perfopt", false));
-
-	/* Who may run tests needs no right on the sequence. */
-	return nextval_internal(sequence, false);
-}
-
 static void
 start(LoadRun *run, LoadConfig *config)
 {
 	load_scenario_read(config);
 	load_config_complete(config);
 	load_preflight(config);
-	load_run_start(run, config, next_run_id());
+	load_run_start(run, config);
 }
 
 static void
@@ -272,6 +259,11 @@ perfopt_load_test(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	perfopt_sampler_ignore_me();
 	start(&run, config);
+	if (config->progress_s > 0)
+		ereport(NOTICE, (errmsg("load test " INT64_FORMAT ": %d users run scenario \"%s\" on target \"%s\"",
+								run.shared->run_id, config->users, config->scenario,
+								config->target)));
+	load_release_horizon(fcinfo);
 
 	PG_ENSURE_ERROR_CLEANUP(cancel_with_caller, PointerGetDatum(&run));
 	{
@@ -361,6 +353,7 @@ perfopt_wait_test(PG_FUNCTION_ARGS)
 		PG_RETURN_TEXT_P(cstring_to_text(recorded_state(run_id)));
 
 	perfopt_sampler_ignore_me();
+	load_release_horizon(fcinfo);
 	while (!load_run_over(&run) && load_clock() < give_up)
 		load_run_sleep(&run, Max(1, Min((give_up - load_clock()) / LOAD_NS_PER_MS, SLEEP_MS)));
 	state = load_run_state(run.shared);

@@ -86,7 +86,7 @@ CREATE FUNCTION perfopt.load_test(
 RETURNS SETOF record
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'perfopt_load_test';
 COMMENT ON FUNCTION perfopt.load_test(int, interval, interval, interval, interval, text, text, float8, jsonb, jsonb) IS
-  'Runs a load test and waits for it: a row an operation and a row total. users (1 to perfopt.max_load_users, default 10) run the scenario (default integration) in sessions on target (default perfopt_local) for duration (default 30 s) at full number, after coming in over ramp_up and before leaving over ramp_down (default 0), each pausing think_time (default 0) between iterations. Times in ms, throughput in calls/s. rate and thresholds are not supported yet. options: progress (seconds between messages, default 5, 0 for none), grace (what running calls are given at the end, default 5 s), seed (for repeatable choices), dataset (instead of the scenario''s), workers (processes; default one for every 250 users, two from 50 users on). It holds the caller''s snapshot meanwhile, so the server cannot clear away row versions that the load leaves behind: for loads that update the same rows again and again, use start_test(). Ctrl-C ends the test. Example: SELECT * FROM perfopt.load_test(users => 20, duration => ''20 s'', scenario => ''pgbench'');';
+  'Runs a load test and waits for it: a row an operation and a row total. users (1 to perfopt.max_load_users, default 10) run the scenario (default integration) in sessions on target (default perfopt_local) for duration (default 30 s) at full number, after coming in over ramp_up and before leaving over ramp_down (default 0), each pausing think_time (default 0) between iterations. Times in ms, throughput in calls/s. rate and thresholds are not supported yet. options: progress (seconds between messages, default 5, 0 for none), grace (what running calls are given at the end, default 5 s), seed (for repeatable choices), dataset (instead of the scenario''s), workers (processes; default one for every 250 users, two from 50 users on). Ctrl-C ends the test. A statement that is nothing but this call, outside a transaction block, holds no snapshot while it waits; any other does. Example: SELECT * FROM perfopt.load_test(users => 20, duration => ''20 s'', scenario => ''pgbench'');';
 
 CREATE FUNCTION perfopt.start_test(config jsonb) RETURNS bigint
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'perfopt_start_test';
@@ -96,7 +96,7 @@ COMMENT ON FUNCTION perfopt.start_test(jsonb) IS
 CREATE FUNCTION perfopt.wait_test(run_id bigint, timeout interval DEFAULT NULL) RETURNS text
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'perfopt_wait_test';
 COMMENT ON FUNCTION perfopt.wait_test(bigint, interval) IS
-  'Waits until a load test is over, or for timeout (default: as long as it takes), and returns its state: running, finished, cancelled or failed. It holds the caller''s snapshot meanwhile; Ctrl-C ends the waiting, not the test. Example: SELECT perfopt.wait_test(7);';
+  'Waits until a load test is over, or for timeout (default: as long as it takes), and returns its state: running, finished, cancelled or failed. Ctrl-C ends the waiting, not the test. It holds a snapshot meanwhile where perfopt.load_test does. Example: SELECT perfopt.wait_test(7);';
 
 CREATE FUNCTION perfopt.cancel_test(run_id bigint) RETURNS boolean
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'perfopt_cancel_test';

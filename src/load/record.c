@@ -144,26 +144,27 @@ write_start(const void *arg)
 {
 	const EndOfRun *start = arg;
 	const LoadConfig *config = start->config;
-	Oid types[] = { INT8OID, TEXTOID, TEXTOID, TEXTOID, INT4OID, OIDOID };
-	Datum values[] = { Int64GetDatum(start->run->shared->run_id),
-					   CStringGetTextDatum(config->scenario),
-					   CStringGetTextDatum(config->json),
-					   CStringGetTextDatum(config->target),
-					   Int32GetDatum(config->users),
+	Oid types[] = { TEXTOID, TEXTOID, TEXTOID, INT4OID, OIDOID };
+	Datum values[] = { CStringGetTextDatum(config->scenario), CStringGetTextDatum(config->json),
+					   CStringGetTextDatum(config->target), Int32GetDatum(config->users),
 					   ObjectIdGetDatum(config->userid) };
+	bool isnull;
 
 	mark_lost_runs();
-	execute("INSERT INTO perfopt.test_run (run_id, kind, scenario, config, state, target, users, "
-			"requested_by) "
-			"VALUES ($1, 'load', $2, $3::pg_catalog.jsonb, 'running', $4, $5, "
-			"pg_catalog.pg_get_userbyid($6))",
-			6, types, values, NULL);
+	execute("INSERT INTO perfopt.test_run (kind, scenario, config, state, target, users, requested_by) "
+			"VALUES ('load', $1, $2::pg_catalog.jsonb, 'running', $3, $4, pg_catalog.pg_get_userbyid($5)) "
+			"RETURNING run_id",
+			lengthof(types), types, values, NULL);
+
+	/* Before the row can be seen, or it would be taken for one that a crash left. */
+	load_run_set_id(start->run, DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
+															SPI_tuptable->tupdesc, 1, &isnull)));
 }
 
 void
-load_record_start(const LoadRun *run, const LoadConfig *config)
+load_record_start(LoadRun *run, const LoadConfig *config)
 {
-	EndOfRun start = { unconstify(LoadRun *, run), config, LOAD_STARTING };
+	EndOfRun start = { run, config, LOAD_STARTING };
 	bool gone;
 	const char *problem = in_transaction(write_start, &start, &gone);
 

@@ -11,8 +11,8 @@
 
 #include "load/engine.h"
 
-/* The run's row.  ERROR when it can't be written: there is no test without a row. */
-extern void load_record_start(const LoadRun *run, const LoadConfig *config);
+/* The run's row, and with it the run's id.  ERROR when it can't be written: there is no test without a row. */
+extern void load_record_start(LoadRun *run, const LoadConfig *config);
 
 /* Rows in test_interval for the second that has ended. */
 extern void load_record_second(Engine *engine, int second);

@@ -18,7 +18,8 @@
 /* Guarded by PERFOPT_LOAD_LOCK. */
 typedef struct LoadSlot
 {
-	int64 run_id; /* 0: free */
+	uint64 token; /* 0: free */
+	int64 run_id; /* 0 until it has one */
 	dsm_handle handle;
 	int nworkers;
 	int nleft;
@@ -26,7 +27,13 @@ typedef struct LoadSlot
 	ConditionVariable changed;
 } LoadSlot;
 
-static LoadSlot *slots = NULL;
+typedef struct LoadSlots
+{
+	uint64 last_token;
+	LoadSlot slots[LOAD_MAX_RUNS];
+} LoadSlots;
+
+static LoadSlots *area = NULL;
 
 static void
 lock_slots(void)
@@ -43,7 +50,7 @@ unlock_slots(void)
 Size
 perfopt_load_shmem_size(void)
 {
-	return MAXALIGN(sizeof(LoadSlot) * LOAD_MAX_RUNS);
+	return MAXALIGN(sizeof(LoadSlots));
 }
 
 void
@@ -51,12 +58,12 @@ perfopt_load_shmem_setup(void)
 {
 	bool found;
 
-	slots = ShmemInitStruct("perfopt load tests", perfopt_load_shmem_size(), &found);
+	area = ShmemInitStruct("perfopt load tests", perfopt_load_shmem_size(), &found);
 	if (found)
 		return;
-	memset(slots, 0, perfopt_load_shmem_size());
+	memset(area, 0, sizeof(LoadSlots));
 	for (int i = 0; i < LOAD_MAX_RUNS; i++)
-		ConditionVariableInit(&slots[i].changed);
+		ConditionVariableInit(&area->slots[i].changed);
 }
 
 const char *
@@ -100,7 +107,7 @@ init_blocks(LoadShared *shared)
 }
 
 static void
-create_segment(LoadRun *run, const LoadConfig *config, int64 run_id)
+create_segment(LoadRun *run, const LoadConfig *config)
 {
 	LoadShared head;
 	LoadShared *shared;
@@ -111,7 +118,6 @@ create_segment(LoadRun *run, const LoadConfig *config, int64 run_id)
 	load_config_write(&bytes, config);
 
 	memset(&head, 0, sizeof(head));
-	head.run_id = run_id;
 	head.owner = config->userid;
 	head.users = config->users;
 	head.nworkers = config->workers;
@@ -152,13 +158,14 @@ claim_slot(LoadRun *run)
 	lock_slots();
 	for (int i = 0; i < LOAD_MAX_RUNS; i++)
 	{
-		if (slots[i].run_id == 0)
+		if (area->slots[i].token == 0)
 		{
-			slots[i].run_id = run->shared->run_id;
-			slots[i].handle = dsm_segment_handle(run->segment);
-			slots[i].nworkers = run->shared->nworkers;
-			slots[i].nleft = 0;
-			slots[i].closed = false;
+			area->slots[i].token = run->shared->token = ++area->last_token;
+			area->slots[i].run_id = 0;
+			area->slots[i].handle = dsm_segment_handle(run->segment);
+			area->slots[i].nworkers = run->shared->nworkers;
+			area->slots[i].nleft = 0;
+			area->slots[i].closed = false;
 			run->slot = i;
 			break;
 		}
@@ -181,19 +188,19 @@ static void
 abandon_start(int code, Datum arg)
 {
 	LoadRun *run = (LoadRun *) DatumGetPointer(arg);
-	LoadSlot *slot = &slots[run->slot];
+	LoadSlot *slot = &area->slots[run->slot];
 	int missing = 0;
 
 	load_run_stop(run, LOAD_STOP_FAILED);
 	lock_slots();
-	if (slot->run_id == run->shared->run_id)
+	if (slot->token == run->shared->token)
 	{
 		slot->closed = true;
 		for (int i = 0; i < run->shared->nworkers; i++)
 			missing += !load_run_worker(run->shared, i)->joined;
 		slot->nleft += missing;
 		if (missing > 0 && slot->nleft == slot->nworkers)
-			slot->run_id = 0;
+			slot->token = 0;
 	}
 	unlock_slots();
 }
@@ -216,11 +223,10 @@ register_workers(const LoadRun *run, BackgroundWorkerHandle **handles)
 		strlcpy(worker.bgw_library_name, "perfopt", sizeof(worker.bgw_library_name));
 		strlcpy(worker.bgw_function_name, "perfopt_load_worker_main",
 				sizeof(worker.bgw_function_name));
-		snprintf(worker.bgw_name, sizeof(worker.bgw_name), "perfopt load " INT64_FORMAT,
-				 run->shared->run_id);
+		snprintf(worker.bgw_name, sizeof(worker.bgw_name), "perfopt load %d", run->slot + 1);
 		strlcpy(worker.bgw_type, "perfopt load", sizeof(worker.bgw_type));
-		memcpy(worker.bgw_extra, &run->shared->run_id, sizeof(int64));
-		memcpy(worker.bgw_extra + sizeof(int64), &i, sizeof(int));
+		memcpy(worker.bgw_extra, &run->shared->token, sizeof(uint64));
+		memcpy(worker.bgw_extra + sizeof(uint64), &i, sizeof(int));
 
 		if (!RegisterDynamicBackgroundWorker(&worker, &handles[i]))
 			ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
@@ -269,11 +275,11 @@ raise_problem(const LoadShared *shared)
 }
 
 void
-load_run_start(LoadRun *run, const LoadConfig *config, int64 run_id)
+load_run_start(LoadRun *run, const LoadConfig *config)
 {
 	BackgroundWorkerHandle **handles;
 
-	create_segment(run, config, run_id);
+	create_segment(run, config);
 	handles = palloc0(sizeof(BackgroundWorkerHandle *) * run->shared->nworkers);
 	claim_slot(run);
 
@@ -290,33 +296,36 @@ load_run_start(LoadRun *run, const LoadConfig *config, int64 run_id)
 	PG_END_ENSURE_ERROR_CLEANUP(abandon_start, PointerGetDatum(run));
 }
 
-bool
-load_run_open(LoadRun *run, int64 run_id)
+/* NULL segment when its last worker detached already. */
+static bool
+attach(LoadRun *run, int slot, dsm_handle handle)
 {
-	dsm_handle handle = 0;
-
 	memset(run, 0, sizeof(*run));
-	if (run_id <= 0)
-		return false;
-	lock_slots();
-	for (int i = 0; i < LOAD_MAX_RUNS; i++)
-	{
-		if (slots[i].run_id == run_id)
-		{
-			run->slot = i;
-			handle = slots[i].handle;
-		}
-	}
-	unlock_slots();
-	if (handle == 0)
-		return false;
-
-	/* NULL when its last worker detached in between. */
+	run->slot = slot;
 	run->segment = dsm_attach(handle);
 	if (run->segment == NULL)
 		return false;
 	run->shared = dsm_segment_address(run->segment);
 	return true;
+}
+
+bool
+load_run_open(LoadRun *run, int64 run_id)
+{
+	dsm_handle handle = 0;
+	int slot = -1;
+
+	lock_slots();
+	for (int i = 0; i < LOAD_MAX_RUNS; i++)
+	{
+		if (area->slots[i].token != 0 && area->slots[i].run_id == run_id)
+		{
+			slot = i;
+			handle = area->slots[i].handle;
+		}
+	}
+	unlock_slots();
+	return slot >= 0 && run_id > 0 && attach(run, slot, handle);
 }
 
 bool
@@ -326,7 +335,7 @@ load_run_exists(int64 run_id)
 
 	lock_slots();
 	for (int i = 0; i < LOAD_MAX_RUNS; i++)
-		exists |= slots[i].run_id == run_id;
+		exists |= area->slots[i].token != 0 && area->slots[i].run_id == run_id;
 	unlock_slots();
 	return exists;
 }
@@ -348,7 +357,7 @@ load_run_over(const LoadRun *run)
 void
 load_run_sleep(const LoadRun *run, long timeout_ms)
 {
-	ConditionVariable *changed = &slots[run->slot].changed;
+	ConditionVariable *changed = &area->slots[run->slot].changed;
 
 	/* Without this the first sleep returns at once; with it, a change from here on ends the sleep. */
 	ConditionVariablePrepareToSleep(changed);
@@ -361,7 +370,7 @@ load_run_sleep(const LoadRun *run, long timeout_ms)
 void
 load_run_wake(LoadRun *run)
 {
-	ConditionVariableBroadcast(&slots[run->slot].changed);
+	ConditionVariableBroadcast(&area->slots[run->slot].changed);
 }
 
 bool
@@ -403,21 +412,34 @@ load_run_problem(const LoadShared *shared, int *sqlerrcode)
 }
 
 bool
-load_run_join(LoadRun *run, int slot, int64 run_id, int worker)
+load_run_join(LoadRun *run, int slot, uint64 token, int worker)
 {
+	dsm_handle handle = 0;
 	bool joined = false;
 
-	if (!load_run_open(run, run_id))
+	lock_slots();
+	if (area->slots[slot].token == token && !area->slots[slot].closed)
+		handle = area->slots[slot].handle;
+	unlock_slots();
+	if (handle == 0 || !attach(run, slot, handle))
 		return false;
 	dsm_pin_mapping(run->segment);
 
 	lock_slots();
-	if (slots[slot].run_id == run_id && !slots[slot].closed)
+	if (area->slots[slot].token == token && !area->slots[slot].closed)
 		joined = load_run_worker(run->shared, worker)->joined = true;
 	unlock_slots();
 	if (joined)
 		load_run_wake(run);
 	return joined;
+}
+
+void
+load_run_set_id(LoadRun *run, int64 run_id)
+{
+	lock_slots();
+	area->slots[run->slot].run_id = run->shared->run_id = run_id;
+	unlock_slots();
 }
 
 bool
@@ -430,7 +452,7 @@ load_run_leave(LoadRun *run, int worker)
 	if (!mine->left)
 	{
 		mine->left = true;
-		last = ++slots[run->slot].nleft == slots[run->slot].nworkers;
+		last = ++area->slots[run->slot].nleft == area->slots[run->slot].nworkers;
 	}
 	unlock_slots();
 	return last;
@@ -441,8 +463,8 @@ load_run_finish(LoadRun *run, LoadState state)
 {
 	pg_atomic_write_u32(&run->shared->state, state);
 	lock_slots();
-	if (slots[run->slot].run_id == run->shared->run_id)
-		slots[run->slot].run_id = 0;
+	if (area->slots[run->slot].token == run->shared->token)
+		area->slots[run->slot].token = 0;
 	unlock_slots();
 	load_run_wake(run);
 }

@@ -2,7 +2,9 @@
  * run.h
  *	  A running load test in shared memory.
  *
- * A slot in the server's fixed shared memory says which runs exist; everything else of a run is in a
+ * A slot in the server's fixed shared memory says which runs exist.  The first worker gives a run its
+ * id, not the caller: drawing it from the sequence would give the caller a transaction id, which, as
+ * long as it waits, would hold back vacuum for the whole test.  Everything else of a run is in a
  * dynamic segment that its workers and whoever asks about it attach: the configuration as bytes, the
  * clock, and for each worker a block that only that worker writes and everybody may read while it is
  * written (figures of a running test may be one call apart from each other).
@@ -74,7 +76,8 @@ typedef struct LoadWorker
 
 typedef struct LoadShared
 {
-	int64 run_id;
+	uint64 token; /* tells runs apart before they have their id */
+	int64 run_id; /* set by the first worker, with the run's row */
 	Oid owner;
 	int users;
 	int nworkers;
@@ -122,7 +125,7 @@ extern void perfopt_load_shmem_setup(void);
  * Starts the workers and returns once the run's row is committed.  An ERROR leaves nothing behind but
  * perhaps that row.  The caller closes the run, whose segment goes with its resource owner otherwise.
  */
-extern void load_run_start(LoadRun *run, const LoadConfig *config, int64 run_id);
+extern void load_run_start(LoadRun *run, const LoadConfig *config);
 
 /* False when no such run goes on. */
 extern bool load_run_open(LoadRun *run, int64 run_id);
@@ -144,7 +147,8 @@ extern void load_run_fail(LoadRun *run, int sqlerrcode, const char *problem);
 extern char *load_run_problem(const LoadShared *shared, int *sqlerrcode);
 
 /* For workers.  join: false when the run is gone.  leave: true for the last one, who must finish. */
-extern bool load_run_join(LoadRun *run, int slot, int64 run_id, int worker);
+extern bool load_run_join(LoadRun *run, int slot, uint64 token, int worker);
+extern void load_run_set_id(LoadRun *run, int64 run_id);
 extern bool load_run_leave(LoadRun *run, int worker);
 extern void load_run_finish(LoadRun *run, LoadState state);
 extern void load_run_wake(LoadRun *run);

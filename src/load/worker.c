@@ -64,14 +64,20 @@ final_state(const LoadRun *run)
 static void
 run_engine(Engine *engine, const LoadConfig *config)
 {
-	load_engine_init(engine, config, &my_run, my_worker, target_conninfo(config));
-	engine->on_second = load_record_second;
+	LoadShared *shared = my_run.shared;
+
 	if (my_worker == 0)
 	{
 		load_record_start(&my_run, config);
-		pg_atomic_write_u32(&my_run.shared->recorded, 1);
+		pg_atomic_write_u32(&shared->recorded, 1);
 		load_run_wake(&my_run);
 	}
+	while (pg_atomic_read_u32(&shared->recorded) == 0 &&
+		   pg_atomic_read_u32(&shared->stop) == LOAD_GO_ON)
+		load_run_sleep(&my_run, 100);
+
+	load_engine_init(engine, config, &my_run, my_worker, target_conninfo(config));
+	engine->on_second = load_record_second;
 	load_engine_run(engine);
 }
 
@@ -108,13 +114,13 @@ void
 perfopt_load_worker_main(Datum slot)
 {
 	LoadConfig *config;
-	int64 run_id;
+	uint64 token;
 
-	memcpy(&run_id, MyBgworkerEntry->bgw_extra, sizeof(int64));
-	memcpy(&my_worker, MyBgworkerEntry->bgw_extra + sizeof(int64), sizeof(int));
+	memcpy(&token, MyBgworkerEntry->bgw_extra, sizeof(uint64));
+	memcpy(&my_worker, MyBgworkerEntry->bgw_extra + sizeof(uint64), sizeof(int));
 	perfopt_worker_begin("perfopt load");
 	before_shmem_exit(leave_at_exit, (Datum) 0);
-	if (!load_run_join(&my_run, DatumGetInt32(slot), run_id, my_worker))
+	if (!load_run_join(&my_run, DatumGetInt32(slot), token, my_worker))
 		proc_exit(0);
 
 	perfopt_worker_connect();

@@ -24,6 +24,8 @@ waiting=$!
 ok "a waiting session runs a test" cluster_wait_for main 20 "SELECT count(*) = 8 FROM pg_stat_activity WHERE application_name LIKE 'perfopt run%'"
 run=$(sql -c 'SELECT max(run_id) FROM perfopt.test_run')
 holds "$run"
+is "the waiting session does not hold back vacuum" "$(sql -c "SELECT backend_xmin IS NULL AND backend_xid IS NULL FROM pg_stat_activity
+	WHERE query LIKE 'SELECT * FROM perfopt.load_test(users%' AND backend_type = 'client backend'")" t
 begun=$(date +%s%N)
 sql -c "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT * FROM perfopt.load_test(users%' AND backend_type = 'client backend'" >/dev/null
 wait $waiting || true
@@ -31,6 +33,19 @@ ok "after a cancel no session is left" cluster_wait_for main 20 "SELECT count(*)
 at_most "within two seconds and a bit" "$((($(date +%s%N) - begun) / 1000000))e-3" 4
 ok "the run is cancelled" cluster_wait_for main 20 "SELECT state = 'cancelled' FROM perfopt.test_progress($run)"
 is "and what it measured is kept" "$(sql -c "SELECT sum(calls) > 100 FROM perfopt.test_interval WHERE run_id = $run")" t
+
+# A snapshot that something else may still read with is held.
+for statement in "SELECT * FROM perfopt.wait_test(%s), perfopt.scenario" "BEGIN; SELECT perfopt.wait_test(%s)" \
+	"DO 'BEGIN PERFORM perfopt.wait_test(%s); END'"; do
+	run=$(started)
+	# shellcheck disable=SC2059
+	cluster_env main psql -X -At -c "$(printf "$statement" "$run")" >/dev/null 2>&1 &
+	waiting=$!
+	ok "kept while it may be needed: $statement" cluster_wait_for main 10 "SELECT count(*) = 1 FROM pg_stat_activity
+		WHERE query LIKE '%wait_test($run)%' AND pid <> pg_backend_pid() AND backend_xmin IS NOT NULL AND wait_event_type = 'Extension'"
+	sql -c "SELECT perfopt.cancel_test($run)" >/dev/null
+	wait $waiting || true
+done
 
 # An administrator ends the worker.
 run=$(started)
