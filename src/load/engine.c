@@ -20,6 +20,7 @@
 #include "postmaster/postmaster.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
+#include "utils/timestamp.h"
 
 #include "compat.h"
 #include "load/engine.h"
@@ -252,6 +253,11 @@ try_start_clock(Engine *engine)
 
 	if (clock == 0 && pg_atomic_read_u32(&shared->ready) == shared->nworkers)
 	{
+		uint64 no_ts = 0;
+
+		/* One for all workers, so that their seconds bear the same names. */
+		(void) pg_atomic_compare_exchange_u64(&shared->clock_ts, &no_ts,
+											  (uint64) GetCurrentTimestamp());
 		if (pg_atomic_compare_exchange_u64(&shared->clock, &clock, (uint64) engine->now))
 		{
 			clock = (uint64) engine->now;

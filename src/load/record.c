@@ -237,7 +237,7 @@ void
 load_record_second(Engine *engine, int second)
 {
 	const LoadConfig *config = engine->config;
-	TimestampTz ts = GetCurrentTimestamp() - (engine->now - engine->clock) / LOAD_NS_PER_US +
+	TimestampTz ts = (TimestampTz) pg_atomic_read_u64(&engine->shared->clock_ts) +
 					 second * (int64) USECS_PER_SEC;
 	MemoryContext oldcontext;
 

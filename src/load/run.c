@@ -145,6 +145,7 @@ create_segment(LoadRun *run, const LoadConfig *config)
 	pg_atomic_init_u32(&shared->ready, 0);
 	pg_atomic_init_u32(&shared->stop, LOAD_GO_ON);
 	pg_atomic_init_u64(&shared->clock, 0);
+	pg_atomic_init_u64(&shared->clock_ts, 0);
 	pg_atomic_init_u32(&shared->state, LOAD_STARTING);
 	SpinLockInit(&shared->mutex);
 	memcpy(load_run_config(shared), bytes.data, bytes.len);

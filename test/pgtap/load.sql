@@ -18,7 +18,7 @@ BEGIN
   RETURN false;
 END $$;
 
-SELECT plan(33);
+SELECT plan(34);
 
 CREATE TABLE load_counter (id int PRIMARY KEY, n int NOT NULL);
 INSERT INTO load_counter SELECT g, 0 FROM generate_series(1, 10) g;
@@ -68,6 +68,12 @@ SELECT ok((SELECT sum(calls) >= (SELECT calls FROM result WHERE operation = 'tot
 SELECT ok((SELECT abs(perfopt.quantile(perfopt.merge(i.latency), 0.95) / r.p95_ms - 1) < 0.1
            FROM perfopt.test_interval i, result r WHERE i.run_id = :run AND i.operation = 'count' AND r.operation = 'count'
            GROUP BY r.p95_ms), 'and their merged histograms give the same percentile');
+
+-- Two workers count the same seconds.
+SELECT perfopt.start_test('{"users": 4, "duration": "2 s", "scenario": "load_test", "options": {"workers": 2}}') AS run \gset
+SELECT perfopt.wait_test(:run) \g /dev/null
+SELECT ok((SELECT bool_and(workers = 2) FROM (SELECT count(DISTINCT worker) AS workers FROM perfopt.test_interval
+           WHERE run_id = :run GROUP BY ts ORDER BY ts LIMIT 2) s), 'seconds of two workers go together');
 
 -- Sampled sessions bear the name of the operation.
 SELECT perfopt.start_test('{"users": 4, "duration": "3 s", "scenario": "load_test"}') AS run \gset
