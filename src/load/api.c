@@ -260,9 +260,9 @@ perfopt_load_test(PG_FUNCTION_ARGS)
 	perfopt_sampler_ignore_me();
 	start(&run, config);
 	if (config->progress_s > 0)
-		ereport(NOTICE, (errmsg("load test " INT64_FORMAT ": %d users run scenario \"%s\" on target \"%s\"",
-								run.shared->run_id, config->users, config->scenario,
-								config->target)));
+		ereport(NOTICE,
+				(errmsg("load test " INT64_FORMAT ": %d users run scenario \"%s\" on target \"%s\"",
+						run.shared->run_id, config->users, config->scenario, config->target)));
 	load_release_horizon(fcinfo);
 
 	PG_ENSURE_ERROR_CLEANUP(cancel_with_caller, PointerGetDatum(&run));

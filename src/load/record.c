@@ -151,10 +151,12 @@ write_start(const void *arg)
 	bool isnull;
 
 	mark_lost_runs();
-	execute("INSERT INTO perfopt.test_run (kind, scenario, config, state, target, users, requested_by) "
-			"VALUES ('load', $1, $2::pg_catalog.jsonb, 'running', $3, $4, pg_catalog.pg_get_userbyid($5)) "
-			"RETURNING run_id",
-			lengthof(types), types, values, NULL);
+	execute(
+		"INSERT INTO perfopt.test_run (kind, scenario, config, state, target, users, requested_by) "
+		"VALUES ('load', $1, $2::pg_catalog.jsonb, 'running', $3, $4, "
+		"pg_catalog.pg_get_userbyid($5)) "
+		"RETURNING run_id",
+		lengthof(types), types, values, NULL);
 
 	/* Before the row can be seen, or it would be taken for one that a crash left. */
 	load_run_set_id(start->run, DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],

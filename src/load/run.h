@@ -92,13 +92,13 @@ typedef struct LoadShared
 	Size result_offset; /* within a worker's block */
 	Size result_size;
 
-	pg_atomic_uint32 recorded;	/* the run's row is committed */
-	pg_atomic_uint32 ready;		/* workers whose users are connected */
-	pg_atomic_uint32 stop;		/* LoadStop */
-	pg_atomic_uint64 clock;		/* when the test began; 0 before */
-	pg_atomic_uint64 clock_ts;	/* the same as a TimestampTz; set before it */
-	pg_atomic_uint32 state;		/* LoadState */
-	slock_t mutex;				/* of the two below, which are set once */
+	pg_atomic_uint32 recorded; /* the run's row is committed */
+	pg_atomic_uint32 ready;    /* workers whose users are connected */
+	pg_atomic_uint32 stop;     /* LoadStop */
+	pg_atomic_uint64 clock;    /* when the test began; 0 before */
+	pg_atomic_uint64 clock_ts; /* the same as a TimestampTz; set before it */
+	pg_atomic_uint32 state;    /* LoadState */
+	slock_t mutex;             /* of the two below, which are set once */
 	int sqlerrcode;
 	char problem[512];
 } LoadShared;

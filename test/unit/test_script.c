@@ -39,7 +39,8 @@ read_script(const char *text)
 		assert_int_equal(strlen(sql), statement.length);
 		n += (size_t) snprintf(out + n, sizeof(out) - n, "%s%s", n > 0 ? "|" : "", sql);
 		for (int i = 0; i < statement.nparams; i++)
-			n += (size_t) snprintf(out + n, sizeof(out) - n, "{%s}", variables[statement.params[i]]);
+			n +=
+				(size_t) snprintf(out + n, sizeof(out) - n, "{%s}", variables[statement.params[i]]);
 	}
 	if (result == PERFOPT_SCRIPT_ERROR)
 		snprintf(out, sizeof(out), "error %d: %s", (int) error.offset, error.message);
@@ -83,7 +84,8 @@ quoted_text_is_left_alone(void **state)
 	READS("SELECT 'a\\'; SELECT :id", "SELECT 'a\\'|SELECT $1{id}");
 	READS("SELECT E'a\\';:id', e'\\\\', :id", "SELECT E'a\\';:id', e'\\\\', $1{id}");
 	READS("SELECT name'x\\'; SELECT 2", "SELECT name'x\\'|SELECT 2");
-	READS("SELECT $$:id; '$$, $a$ $$ ; $b$ $a$, :id", "SELECT $$:id; '$$, $a$ $$ ; $b$ $a$, $1{id}");
+	READS("SELECT $$:id; '$$, $a$ $$ ; $b$ $a$, :id",
+		  "SELECT $$:id; '$$, $a$ $$ ; $b$ $a$, $1{id}");
 	READS("SELECT a$b$ + :id, c$b$", "SELECT a$b$ + $1, c$b${id}");
 	READS("SELECT /* /* :id ; */ ; */ :n", "SELECT /* /* :id ; */ ; */ $1{n}");
 	READS("SELECT 1 --:id\n+:n", "SELECT 1 --:id\n+$1{n}");
@@ -120,7 +122,10 @@ mistakes_have_a_place(void **state)
 static void
 too_many_variables_are_refused(void **state)
 {
-	enum { N = PERFOPT_SCRIPT_MAX_PARAMS + 1 };
+	enum
+	{
+		N = PERFOPT_SCRIPT_MAX_PARAMS + 1
+	};
 	static char names[N][16];
 	const char *list[N];
 	char text[N * 8] = "SELECT ";
@@ -138,7 +143,8 @@ too_many_variables_are_refused(void **state)
 			sprintf(text + strlen(text), "%s:v%d", i > 0 ? "," : "", i);
 	}
 	perfopt_script_init(&script, text, list, N);
-	assert_int_equal(perfopt_script_next(&script, sql, &statement, &error), PERFOPT_SCRIPT_STATEMENT);
+	assert_int_equal(perfopt_script_next(&script, sql, &statement, &error),
+					 PERFOPT_SCRIPT_STATEMENT);
 	assert_int_equal(statement.nparams, PERFOPT_SCRIPT_MAX_PARAMS);
 
 	sprintf(text + strlen(text), ",:v%d", N - 1);
