@@ -6,11 +6,10 @@
 #define PGDLLEXPORT
 #define PG_MODULE_MAGIC
 #define PG_FUNCTION_INFO_V1(function)
-#define ERROR 21
-#define ereport(elevel, ...) \
-	do \
-	{ \
-		if ((elevel) >= ERROR) \
-			abort(); \
-	} while (0)
-#define elog(elevel, ...) ereport(elevel, 0)
+/* Which level ends the function. */
+#define ereport_ERROR() abort()
+#define ereport_WARNING() (void) 0
+#define ereport_NOTICE() (void) 0
+#define ereport_LOG() (void) 0
+#define ereport(elevel, ...) ereport_##elevel()
+#define elog(elevel, ...) ereport_##elevel()

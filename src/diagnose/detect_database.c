@@ -10,13 +10,10 @@
 
 #include "diagnose/diagnose.h"
 
-static const PerfoptThreshold lock_warning = {
-	"warning from AAS waiting for locks", 0.2,
-	"measured: catalogue of findings"
-};
-static const PerfoptThreshold lock_critical = {
-	"critical from AAS", 1.0, "measured: catalogue of findings"
-};
+static const PerfoptThreshold lock_warning = { "warning from AAS waiting for locks", 0.2,
+											   "measured: catalogue of findings" };
+static const PerfoptThreshold lock_critical = { "critical from AAS", 1.0,
+												"measured: catalogue of findings" };
 static const PerfoptThreshold idle_warning = {
 	"warning from seconds idle in transaction, at once where others wait", 300,
 	"convention: Crunchy Data's alert rules"

@@ -12,10 +12,8 @@
 
 #define MIB (1024.0 * 1024.0)
 
-static const PerfoptThreshold spill_warning = {
-	"warning from MiB a second of temporary files", 1,
-	"measured: catalogue of findings"
-};
+static const PerfoptThreshold spill_warning = { "warning from MiB a second of temporary files", 1,
+												"measured: catalogue of findings" };
 static const PerfoptThreshold spill_critical = { "critical from MiB a second", 10,
 												 "measured: catalogue of findings" };
 static const PerfoptThreshold read_aas = { "AAS waiting for reads of data files", 0.15,

@@ -56,7 +56,7 @@ read_scenario_row(LoadConfig *config)
 		config->dataset = kept_string(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
 }
 
-static void
+static _Noreturn void
 bad_variable(const LoadOperation *operation, const char *variable)
 {
 	ereport(
