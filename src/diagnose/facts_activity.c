@@ -340,7 +340,7 @@ recognize_idle_earlier(PerfoptFacts *facts)
 			const PerfoptBlocker *next = &facts->blockers[later];
 
 			blocker->idle = next->idle && next->pid == blocker->pid &&
-							Abs(state_since(next) - state_since(blocker)) < SAME_STATE_US;
+							llabs(state_since(next) - state_since(blocker)) < SAME_STATE_US;
 		}
 	}
 }
