@@ -69,15 +69,16 @@ bad_variable(const LoadOperation *operation, const char *variable)
 				 variable)));
 }
 
+/* NULL when that is no bound. */
 static char *
-bound_sql(const LoadOperation *operation, const char *variable, const JsonbValue *bound)
+bound_sql(const JsonbValue *bound)
 {
 	if (bound != NULL && bound->type == jbvNumeric)
 		return DatumGetCString(
 			DirectFunctionCall1(numeric_out, NumericGetDatum(bound->val.numeric)));
-	if (bound == NULL || bound->type != jbvString || bound->val.string.len == 0)
-		bad_variable(operation, variable);
-	return pnstrdup(bound->val.string.val, bound->val.string.len);
+	if (bound != NULL && bound->type == jbvString && bound->val.string.len > 0)
+		return pnstrdup(bound->val.string.val, bound->val.string.len);
+	return NULL;
 }
 
 static void
@@ -88,15 +89,15 @@ read_variable(const LoadOperation *operation, LoadVariable *variable, const Json
 	if (value->type == jbvBinary && JsonContainerIsObject(value->val.binary.data) &&
 		JsonContainerSize(value->val.binary.data) == 1)
 		bounds = getKeyJsonValueFromContainer(value->val.binary.data, "uniform", 7, NULL);
-	if (bounds == NULL || bounds->type != jbvBinary ||
-		!JsonContainerIsArray(bounds->val.binary.data) ||
-		JsonContainerSize(bounds->val.binary.data) != 2)
+	if (bounds != NULL && bounds->type == jbvBinary &&
+		JsonContainerIsArray(bounds->val.binary.data) &&
+		JsonContainerSize(bounds->val.binary.data) == 2)
+	{
+		variable->low_sql = bound_sql(getIthJsonbValueFromContainer(bounds->val.binary.data, 0));
+		variable->high_sql = bound_sql(getIthJsonbValueFromContainer(bounds->val.binary.data, 1));
+	}
+	if (variable->low_sql == NULL || variable->high_sql == NULL)
 		bad_variable(operation, variable->name);
-
-	variable->low_sql = bound_sql(operation, variable->name,
-								  getIthJsonbValueFromContainer(bounds->val.binary.data, 0));
-	variable->high_sql = bound_sql(operation, variable->name,
-								   getIthJsonbValueFromContainer(bounds->val.binary.data, 1));
 }
 
 static void
