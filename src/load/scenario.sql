@@ -5,10 +5,13 @@ CREATE TABLE perfopt.scenario (
   name text PRIMARY KEY CHECK (name <> ''),
   description text,
   dataset text,
-  builtin boolean NOT NULL DEFAULT false
+  builtin boolean NOT NULL DEFAULT false,
+  owner name NOT NULL DEFAULT current_user
 );
 COMMENT ON TABLE perfopt.scenario IS
-  'What load tests can simulate. Add a row here and its operations in perfopt.operation to define your own.';
+  'What load tests can simulate. Add a row here and its operations in perfopt.operation to define your own; only its owner can change it.';
+COMMENT ON COLUMN perfopt.scenario.owner IS
+  'Role that defined it. Its scripts run with the rights of whoever starts the test: read other people''s before you run them.';
 COMMENT ON COLUMN perfopt.scenario.description IS
   'What the scenario does and what it needs; shown as a hint when the target lacks it.';
 COMMENT ON COLUMN perfopt.scenario.dataset IS
@@ -63,3 +66,22 @@ $script$,
 SELECT pg_catalog.pg_extension_config_dump('perfopt.scenario', 'WHERE NOT builtin');
 SELECT pg_catalog.pg_extension_config_dump('perfopt.operation',
   'WHERE scenario NOT IN (SELECT name FROM perfopt.scenario WHERE builtin)');
+
+-- A script runs as whoever starts the test, perhaps a superuser. So nobody but its owner changes a
+-- scenario, and nobody but the extension's owner one that came with it.
+ALTER TABLE perfopt.scenario ENABLE ROW LEVEL SECURITY;
+CREATE POLICY anybody_reads ON perfopt.scenario FOR SELECT USING (true);
+CREATE POLICY owner_inserts ON perfopt.scenario FOR INSERT WITH CHECK (owner = current_user AND NOT builtin);
+CREATE POLICY owner_updates ON perfopt.scenario FOR UPDATE
+  USING (owner = current_user AND NOT builtin) WITH CHECK (owner = current_user AND NOT builtin);
+CREATE POLICY owner_deletes ON perfopt.scenario FOR DELETE USING (owner = current_user AND NOT builtin);
+
+ALTER TABLE perfopt.operation ENABLE ROW LEVEL SECURITY;
+CREATE POLICY anybody_reads ON perfopt.operation FOR SELECT USING (true);
+CREATE POLICY owner_inserts ON perfopt.operation FOR INSERT WITH CHECK
+  (EXISTS (SELECT FROM perfopt.scenario s WHERE s.name = operation.scenario AND s.owner = current_user AND NOT s.builtin));
+CREATE POLICY owner_updates ON perfopt.operation FOR UPDATE
+  USING (EXISTS (SELECT FROM perfopt.scenario s WHERE s.name = operation.scenario AND s.owner = current_user AND NOT s.builtin))
+  WITH CHECK (EXISTS (SELECT FROM perfopt.scenario s WHERE s.name = operation.scenario AND s.owner = current_user AND NOT s.builtin));
+CREATE POLICY owner_deletes ON perfopt.operation FOR DELETE USING
+  (EXISTS (SELECT FROM perfopt.scenario s WHERE s.name = operation.scenario AND s.owner = current_user AND NOT s.builtin));

@@ -170,7 +170,7 @@ CREATE TEMP TABLE who AS
     ((SELECT r.rolname FROM pg_extension e JOIN pg_roles r ON r.oid = e.extowner WHERE e.extname = 'perfopt'), 5)
   ) v (role, rank);
 
-SELECT plan(6 + (SELECT count(*) FROM who)::int);
+SELECT plan(14 + (SELECT count(*) FROM who)::int);
 
 SELECT is_empty('SELECT kind, object FROM present EXCEPT SELECT kind, object FROM expected ORDER BY 1, 2',
   'every object is in the list of this test');
@@ -200,6 +200,31 @@ SELECT lives_ok($$SELECT * FROM perfopt.db_time(); SELECT * FROM perfopt.sample 
 RESET ROLE;
 SET ROLE access_nobody;
 SELECT throws_ok('SELECT * FROM perfopt.sample LIMIT 1', '42501', NULL, 'somebody without a level cannot');
+RESET ROLE;
+
+-- A tester's scripts may one day be run by a superuser, so it must not slip them into other people's scenarios.
+CREATE ROLE access_other;
+SELECT perfopt.grant_access('access_other', 'tester') \g /dev/null
+SET ROLE access_other;
+INSERT INTO perfopt.scenario (name) VALUES ('access_others');
+INSERT INTO perfopt.operation (scenario, name, script) VALUES ('access_others', 'look', 'SELECT 1');
+RESET ROLE;
+SET ROLE access_tester;
+INSERT INTO perfopt.scenario (name) VALUES ('access_own');
+SELECT lives_ok($$INSERT INTO perfopt.operation (scenario, name, script) VALUES ('access_own', 'look', 'SELECT 1');
+  UPDATE perfopt.operation SET script = 'SELECT 2' WHERE scenario = 'access_own'$$, 'a tester defines scenarios of its own');
+SELECT is((SELECT script FROM perfopt.operation WHERE scenario = 'access_own'), 'SELECT 2', 'and changes them');
+SELECT is_empty($$UPDATE perfopt.operation SET script = 'ALTER ROLE access_tester SUPERUSER'
+  WHERE scenario <> 'access_own' RETURNING scenario$$, 'but no script of a built-in scenario or of another tester');
+SELECT is_empty($$DELETE FROM perfopt.scenario WHERE name <> 'access_own' RETURNING name$$, 'nor deletes one');
+SELECT throws_ok($$INSERT INTO perfopt.operation (scenario, name, script)
+  VALUES ('integration', 'more', 'ALTER ROLE access_tester SUPERUSER')$$, '42501', NULL, 'nor adds an operation to one');
+SELECT throws_ok($$UPDATE perfopt.operation SET scenario = 'access_others', name = 'more' WHERE scenario = 'access_own'$$,
+  '42501', NULL, 'nor moves its own there');
+SELECT throws_ok($$INSERT INTO perfopt.scenario (name, builtin) VALUES ('access_false', true)$$, '42501', NULL,
+  'nor passes its own off as built in');
+SELECT throws_ok($$UPDATE perfopt.scenario SET owner = 'access_other' WHERE name = 'access_own'$$, '42501', NULL,
+  'nor as somebody else''s');
 RESET ROLE;
 SELECT * FROM finish();
 ROLLBACK;
