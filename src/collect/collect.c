@@ -12,6 +12,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
 #include "utils/snapmgr.h"
@@ -163,14 +164,56 @@ add_row(PerfoptBatch *batch, HeapTuple tuple, TupleDesc desc, const PerfoptMetri
 	}
 }
 
+/* Planning a query on a statistics view costs more than running it. */
+static SPIPlanPtr
+kept_plan(const char *sql)
+{
+	typedef struct KeptPlan
+	{
+		const char *sql; /* key: the address */
+		SPIPlanPtr plan;
+	} KeptPlan;
+	static HTAB *plans = NULL;
+	KeptPlan *kept;
+	bool found;
+
+	if (plans == NULL)
+	{
+		HASHCTL ctl = { .keysize = sizeof(const char *), .entrysize = sizeof(KeptPlan) };
+
+		ctl.hcxt = TopMemoryContext;
+		plans =
+			hash_create("perfopt source plans", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	kept = hash_search(plans, &sql, HASH_ENTER, &found);
+	if (!found)
+		kept->plan = NULL;
+	if (kept->plan == NULL)
+	{
+		SPIPlanPtr plan = SPI_prepare(sql, 0, NULL);
+
+		if (plan == NULL)
+			elog(ERROR, "could not prepare \"%s\": %s", sql, SPI_result_code_string(SPI_result));
+		SPI_keepplan(plan);
+		kept->plan = plan;
+	}
+	return kept->plan;
+}
+
+void
+perfopt_collect_select(const char *sql)
+{
+	int result = SPI_execute_plan(kept_plan(sql), NULL, NULL, true, 0);
+
+	if (result != SPI_OK_SELECT)
+		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
+}
+
 void
 perfopt_collect_query(PerfoptBatch *batch, const char *sql, const PerfoptMetric *metrics,
 					  int nmetrics)
 {
-	int result = SPI_execute(sql, true, 0);
-
-	if (result != SPI_OK_SELECT)
-		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
+	perfopt_collect_select(sql);
 	for (uint64 i = 0; i < SPI_processed; i++)
 		add_row(batch, SPI_tuptable->vals[i], SPI_tuptable->tupdesc, metrics, nmetrics);
 	SPI_freetuptable(SPI_tuptable);
@@ -288,7 +331,7 @@ perfopt_collect_run(const char *writer, const PerfoptSource *sources, int nsourc
 	now = GetCurrentTimestamp();
 	for (int i = 0; i < nsources; i++)
 	{
-		if (sources[i].interval_ms > 0 &&
+		if (sources[i].interval_ms > 0 && !perfopt_worker_asked() &&
 			!TimestampDifferenceExceeds(last_run[i], now, sources[i].interval_ms))
 			continue;
 		last_run[i] = now;

@@ -53,7 +53,13 @@ extern void perfopt_collect_begin_sql(void);
 extern void perfopt_collect_end_sql(void);
 
 /*
- * Runs a query between begin_sql and end_sql and adds its columns to the batch: a column named like one
+ * Runs a query between begin_sql and end_sql; its plan is kept for the life of the process, under the
+ * address of its text, which must therefore be a constant.  The result is SPI_tuptable, SPI_processed.
+ */
+extern void perfopt_collect_select(const char *sql);
+
+/*
+ * Runs a query, as above, and adds its columns to the batch: a column named like one
  * of the metrics is its value, a column named "label:x" gives label x of the row's metrics.  NULL
  * values are left out.
  */

@@ -49,7 +49,8 @@ typedef struct Entry
 	char *key;
 	char *labels; /* JSON object */
 	double value;
-	int series_id; /* filled by append */
+	bool is_increase; /* of a counter, not its raw value */
+	int series_id;    /* filled by append */
 } Entry;
 
 struct PerfoptBatch
@@ -102,9 +103,9 @@ labels_json(const PerfoptLabel *labels, int nlabels)
 	return json.data;
 }
 
-void
-perfopt_batch_add(PerfoptBatch *batch, const PerfoptMetric *metric, const PerfoptLabel *labels,
-				  int nlabels, double value)
+static void
+add_entry(PerfoptBatch *batch, const PerfoptMetric *metric, const PerfoptLabel *labels, int nlabels,
+		  double value, bool is_increase)
 {
 	MemoryContext oldcontext;
 	Entry *entry;
@@ -123,10 +124,25 @@ perfopt_batch_add(PerfoptBatch *batch, const PerfoptMetric *metric, const Perfop
 	entry->labels = labels_json(labels, nlabels);
 	entry->key = psprintf("%s%s", metric->name, entry->labels);
 	entry->value = value;
+	entry->is_increase = is_increase;
 	entry->series_id = 0;
 	if (strlen(entry->key) < MAX_KEY)
 		batch->nentries++;
 	MemoryContextSwitchTo(oldcontext);
+}
+
+void
+perfopt_batch_add(PerfoptBatch *batch, const PerfoptMetric *metric, const PerfoptLabel *labels,
+				  int nlabels, double value)
+{
+	add_entry(batch, metric, labels, nlabels, value, false);
+}
+
+void
+perfopt_batch_add_increase(PerfoptBatch *batch, const PerfoptMetric *metric,
+						   const PerfoptLabel *labels, int nlabels, double increase)
+{
+	add_entry(batch, metric, labels, nlabels, increase, true);
 }
 
 static void
@@ -231,7 +247,7 @@ static bool
 value_to_store(const Entry *entry, const SeriesState *known, double *value)
 {
 	*value = entry->value;
-	if (entry->metric->kind == PERFOPT_GAUGE)
+	if (entry->metric->kind == PERFOPT_GAUGE || entry->is_increase)
 		return true;
 	if (known == NULL || known->batch_no != writer.batch_no || entry->value < known->raw)
 		return false;

@@ -45,11 +45,19 @@ typedef struct PerfoptBatch PerfoptBatch;
 extern PerfoptBatch *perfopt_batch_create(const char *name);
 
 /*
- * Adds a raw value.  Labels must come in the same order each time; strings are copied, the metric must
- * be static.  Values that are not finite are left out: unknown is better than infinite.
+ * Adds a raw value.  Labels must come in the same order each time; strings are copied, the metric and
+ * its strings must live as long as the batch.  Values that are not finite are left out: unknown is
+ * better than infinite.
  */
 extern void perfopt_batch_add(PerfoptBatch *batch, const PerfoptMetric *metric,
 							  const PerfoptLabel *labels, int nlabels, double value);
+
+/*
+ * Adds what a counter has grown by, for a source that keeps track itself (the busiest of many things
+ * change from cycle to cycle, and each must have its increase in the first cycle that shows it).
+ */
+extern void perfopt_batch_add_increase(PerfoptBatch *batch, const PerfoptMetric *metric,
+									   const PerfoptLabel *labels, int nlabels, double increase);
 extern int perfopt_batch_size(const PerfoptBatch *batch);
 
 /* Writes the batch inside the caller's transaction. */

@@ -336,8 +336,8 @@ account_cycle(const PerfoptWorkerDef *def, MemoryContext context, TimestampTz du
 	ConditionVariableBroadcast(&my_slot->done);
 }
 
-static bool
-cycle_requested(void)
+bool
+perfopt_worker_asked(void)
 {
 	bool requested;
 
@@ -391,14 +391,14 @@ perfopt_worker_main(Datum arg)
 		long interval_ms = def->interval_ms();
 		TimestampTz now = GetCurrentTimestamp();
 
-		if (cycle_requested() || (interval_ms > 0 && due <= now))
+		if (perfopt_worker_asked() || (interval_ms > 0 && due <= now))
 			account_cycle(def, context, Min(due, now));
 
 		interval_ms = def->interval_ms();
 		now = GetCurrentTimestamp();
 		if (interval_ms > 0)
 			due = next_due(due, now, interval_ms * INT64CONST(1000));
-		if (!cycle_requested())
+		if (!perfopt_worker_asked())
 			rest(interval_ms > 0 ? TimestampDifferenceMilliseconds(now, due) : 60 * 1000L);
 		if (perfopt_worker_reload())
 			due = GetCurrentTimestamp();

@@ -57,6 +57,9 @@ extern PGDLLEXPORT void perfopt_worker_main(Datum arg);
  */
 extern void perfopt_worker_run_once(int index);
 
+/* Inside a static worker's cycle: whether somebody asked for it, rather than the clock. */
+extern bool perfopt_worker_asked(void);
+
 extern int perfopt_worker_count(void);
 extern const char *perfopt_worker_name(int index);
 extern int perfopt_worker_index(const char *name);
