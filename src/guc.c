@@ -17,6 +17,7 @@ int perfopt_max_load_users = 1000;
 int perfopt_probe_timeout_ms = 2000;
 int perfopt_retention_raw_min = 7 * 24 * 60;
 int perfopt_sampling_frequency = 10;
+int perfopt_top_statements = 50;
 
 void
 perfopt_guc_init(void)
@@ -54,6 +55,11 @@ perfopt_guc_init(void)
 							"How often active sessions are sampled, in times per second (Hz).",
 							"Zero switches the sampler off.", &perfopt_sampling_frequency, 10, 0,
 							100, PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("perfopt.top_statements",
+							"How many statements are followed: the busiest of each reading.",
+							"Zero reads no statements.", &perfopt_top_statements, 50, 0, 1000,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("perfopt");
 }

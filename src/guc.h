@@ -11,6 +11,7 @@ extern int perfopt_max_load_users;     /* perfopt.max_load_users */
 extern int perfopt_probe_timeout_ms;   /* perfopt.probe_timeout */
 extern int perfopt_retention_raw_min;  /* perfopt.retention_raw */
 extern int perfopt_sampling_frequency; /* perfopt.sampling_frequency, Hz; 0 is off */
+extern int perfopt_top_statements;     /* perfopt.top_statements, 0 is off */
 
 extern void perfopt_guc_init(void);
 

@@ -20,6 +20,7 @@ INSERT INTO perfopt.access_rule (level, kind, privileges, object) VALUES
   ('viewer', 'table', 'SELECT', 'perfopt.active_sessions'),
   ('viewer', 'table', 'SELECT', 'perfopt.blocking'),
   ('viewer', 'table', 'SELECT', 'perfopt.source_status'),
+  ('viewer', 'table', 'SELECT', 'perfopt.statement'),
   ('viewer', 'table', 'SELECT', 'perfopt.access_rule'),
   ('viewer', 'table', 'SELECT', 'perfopt.scenario'),
   ('viewer', 'table', 'SELECT', 'perfopt.operation'),

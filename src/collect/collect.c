@@ -26,6 +26,7 @@
 
 #define MAINTAIN_INTERVAL_MS (60 * 60 * 1000)
 #define MAINTAIN_RETRY_MS (60 * 1000)
+#define STATEMENTS_INTERVAL_MS (55 * 1000) /* every other cycle, be it a moment early */
 #define MAX_SOURCES 32
 #define MAX_LABELS 8
 
@@ -38,11 +39,16 @@ static const PerfoptSource collector_sources[] = {
 	  &perfopt_activity_nmetrics },
 	{ "pgstat", "database", 0, perfopt_collect_pgstat, perfopt_pgstat_metrics,
 	  &perfopt_pgstat_nmetrics },
+	{ "statements", "database", STATEMENTS_INTERVAL_MS, perfopt_collect_statements,
+	  perfopt_statements_metrics, &perfopt_statements_nmetrics },
 	{ "os", "system", 0, perfopt_collect_os, perfopt_os_metrics, &perfopt_os_nmetrics },
 };
 
 /* The context to return to after a source's own transaction. */
 static MemoryContext cycle_context = NULL;
+
+/* What the running source said that it lacks, in the cycle's context. */
+static const char *lacking = NULL;
 
 long
 perfopt_collect_interval_ms(void)
@@ -101,8 +107,8 @@ perfopt_collect_end_sql(void)
 }
 
 /* Numbers come in several types; numeric is what sums and ages become. */
-static double
-datum_to_double(Datum value, Oid type)
+double
+perfopt_collect_number(Datum value, Oid type)
 {
 	switch (type)
 	{
@@ -160,7 +166,7 @@ add_row(PerfoptBatch *batch, HeapTuple tuple, TupleDesc desc, const PerfoptMetri
 		value = SPI_getbinval(tuple, desc, i + 1, &isnull);
 		if (!isnull)
 			perfopt_batch_add(batch, find_metric(NameStr(att->attname), metrics, nmetrics), labels,
-							  nlabels, datum_to_double(value, att->atttypid));
+							  nlabels, perfopt_collect_number(value, att->atttypid));
 	}
 }
 
@@ -228,12 +234,21 @@ clock_ms(clockid_t clock)
 	return now.tv_sec * 1e3 + now.tv_nsec / 1e6;
 }
 
+void
+perfopt_collect_absent(const char *lacks)
+{
+	lacking = MemoryContextStrdup(cycle_context, lacks);
+}
+
 static void
 run_source(const PerfoptSource *source, PerfoptBatch *batch)
 {
-	double wall_ms = clock_ms(CLOCK_MONOTONIC);
-	double cpu_ms = clock_ms(CLOCK_PROCESS_CPUTIME_ID);
+	const double wall_from = clock_ms(CLOCK_MONOTONIC);
+	const double cpu_from = clock_ms(CLOCK_PROCESS_CPUTIME_ID);
+	double cpu_ms, wall_ms;
 	char *volatile error = NULL;
+
+	lacking = NULL;
 
 	PG_TRY();
 	{
@@ -251,8 +266,12 @@ run_source(const PerfoptSource *source, PerfoptBatch *batch)
 		error = edata->message;
 	}
 	PG_END_TRY();
-	perfopt_collect_note(source->name, "", error, clock_ms(CLOCK_PROCESS_CPUTIME_ID) - cpu_ms,
-						 clock_ms(CLOCK_MONOTONIC) - wall_ms);
+	cpu_ms = clock_ms(CLOCK_PROCESS_CPUTIME_ID) - cpu_from;
+	wall_ms = clock_ms(CLOCK_MONOTONIC) - wall_from;
+	if (error == NULL && lacking != NULL)
+		perfopt_collect_note_absent(source->name, "", lacking, cpu_ms, wall_ms);
+	else
+		perfopt_collect_note(source->name, "", error, cpu_ms, wall_ms);
 }
 
 /* At the worker's first cycle with this extension: the catalogue of all that may be collected. */

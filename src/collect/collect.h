@@ -45,6 +45,16 @@ extern const char *perfopt_collect_run(const char *writer, const PerfoptSource *
 extern void perfopt_collect_note(const char *source, const char *target, const char *error,
 								 double cpu_ms, double wall_ms);
 
+/* Likewise, when there is nothing to read: what is lacking, and how to get it.  Not an error. */
+extern void perfopt_collect_note_absent(const char *source, const char *target, const char *lacks,
+										double cpu_ms, double wall_ms);
+
+/*
+ * For a source without targets, before it returns: it has nothing to read, for this reason.  The text
+ * is copied.
+ */
+extern void perfopt_collect_absent(const char *lacks);
+
 /* Drops what was noted of a target that is no more. */
 extern void perfopt_collect_forget(const char *source, const char *target);
 
@@ -57,6 +67,9 @@ extern void perfopt_collect_end_sql(void);
  * address of its text, which must therefore be a constant.  The result is SPI_tuptable, SPI_processed.
  */
 extern void perfopt_collect_select(const char *sql);
+
+/* A value of any type of number that statistics have. */
+extern double perfopt_collect_number(Datum value, Oid type);
 
 /*
  * Runs a query, as above, and adds its columns to the batch: a column named like one
@@ -82,6 +95,10 @@ extern void perfopt_collect_sessions(PerfoptBatch *batch);
 extern const PerfoptMetric perfopt_self_metrics[];
 extern const int perfopt_self_nmetrics;
 extern void perfopt_collect_self(PerfoptBatch *batch);
+
+extern const PerfoptMetric perfopt_statements_metrics[];
+extern const int perfopt_statements_nmetrics;
+extern void perfopt_collect_statements(PerfoptBatch *batch);
 
 extern const PerfoptMetric perfopt_os_metrics[];
 extern const int perfopt_os_nmetrics;

@@ -20,15 +20,24 @@
 #define NAME_BYTES 64
 #define ERROR_BYTES 256
 
+typedef enum SourceState
+{
+	SOURCE_OK,
+	SOURCE_FAILING,
+	SOURCE_ABSENT
+} SourceState;
+
+static const char *const state_names[] = { "ok", "failing", "absent" };
+
 typedef struct SourceStatus
 {
 	char source[NAME_BYTES]; /* empty when the place is free */
 	char target[NAME_BYTES];
-	bool failing;
+	SourceState state;
 	TimestampTz last_seen;
 	TimestampTz last_success; /* 0 is never, here and below */
 	TimestampTz last_error_at;
-	char last_error[ERROR_BYTES];
+	char last_error[ERROR_BYTES]; /* of an absent source, what it lacks */
 	int64 cycles;
 	int64 errors;
 	double cpu_ms; /* of the last run, here and below; negative is unknown */
@@ -84,39 +93,61 @@ place_of(const char *source, const char *target)
 	return oldest;
 }
 
+/* Returns the state before.  A source that is absent has not failed: there is nothing to read. */
+static SourceState
+note(const char *source, const char *target, SourceState state, const char *message, double cpu_ms,
+	 double wall_ms)
+{
+	SourceStatus *status;
+	SourceState before;
+
+	LWLockAcquire(perfopt_lwlock(PERFOPT_STATUS_LOCK), LW_EXCLUSIVE);
+	status = place_of(source, target);
+	before = status->state;
+	status->state = state;
+	status->last_seen = GetCurrentTimestamp();
+	status->cpu_ms = cpu_ms;
+	status->wall_ms = wall_ms;
+	status->cycles++;
+	if (state == SOURCE_OK)
+		status->last_success = status->last_seen;
+	else
+		copy_text(status->last_error, message, ERROR_BYTES);
+	if (state == SOURCE_FAILING)
+	{
+		status->errors++;
+		status->last_error_at = status->last_seen;
+	}
+	LWLockRelease(perfopt_lwlock(PERFOPT_STATUS_LOCK));
+	return before;
+}
+
 void
 perfopt_collect_note(const char *source, const char *target, const char *error, double cpu_ms,
 					 double wall_ms)
 {
 	char clipped[NAME_BYTES];
-	SourceStatus *status;
-	bool changed;
+	SourceState before;
 
 	copy_text(clipped, target, NAME_BYTES);
-	LWLockAcquire(perfopt_lwlock(PERFOPT_STATUS_LOCK), LW_EXCLUSIVE);
-	status = place_of(source, clipped);
-	changed = status->failing != (error != NULL);
-	status->failing = error != NULL;
-	status->last_seen = GetCurrentTimestamp();
-	status->cpu_ms = cpu_ms;
-	status->wall_ms = wall_ms;
-	status->cycles++;
-	if (error == NULL)
-		status->last_success = status->last_seen;
-	else
-	{
-		status->errors++;
-		status->last_error_at = status->last_seen;
-		copy_text(status->last_error, error, ERROR_BYTES);
-	}
-	LWLockRelease(perfopt_lwlock(PERFOPT_STATUS_LOCK));
-
-	if (changed && error != NULL)
+	before =
+		note(source, clipped, error != NULL ? SOURCE_FAILING : SOURCE_OK, error, cpu_ms, wall_ms);
+	if (error != NULL && before != SOURCE_FAILING)
 		ereport(LOG, (errmsg("perfopt source \"%s\"%s%s fails: %s", source,
 							 clipped[0] ? " for target " : "", clipped, error)));
-	else if (changed)
+	else if (error == NULL && before == SOURCE_FAILING)
 		ereport(LOG, (errmsg("perfopt source \"%s\"%s%s works again", source,
 							 clipped[0] ? " for target " : "", clipped)));
+}
+
+void
+perfopt_collect_note_absent(const char *source, const char *target, const char *lacks,
+							double cpu_ms, double wall_ms)
+{
+	char clipped[NAME_BYTES];
+
+	copy_text(clipped, target, NAME_BYTES);
+	note(source, clipped, SOURCE_ABSENT, lacks, cpu_ms, wall_ms);
 }
 
 void
@@ -168,10 +199,10 @@ perfopt_source_status(PG_FUNCTION_ARGS)
 		values[0] = CStringGetTextDatum(status->source);
 		values[1] = CStringGetTextDatum(status->target);
 		nulls[1] = status->target[0] == '\0';
-		values[2] = CStringGetTextDatum(status->failing ? "failing" : "ok");
+		values[2] = CStringGetTextDatum(state_names[status->state]);
 		values[3] = time_or_null(status->last_success, &nulls[3]);
 		values[4] = CStringGetTextDatum(status->last_error);
-		nulls[4] = status->errors == 0;
+		nulls[4] = status->errors == 0 && status->state != SOURCE_ABSENT;
 		values[5] = Int64GetDatum(status->cycles);
 		values[6] = Int64GetDatum(status->errors);
 		values[7] = Float8GetDatum(status->cpu_ms);

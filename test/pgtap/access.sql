@@ -28,6 +28,7 @@ INSERT INTO expected
        active_sessions;
        blocking;
        source_status;
+       statement;
        access_rule;
        scenario;
        operation;
@@ -39,6 +40,8 @@ INSERT INTO expected
        bottleneck;
        recommendation',
      'SELECT', 'viewer'),
+    ('table', 'statement_text',
+     'SELECT', 'nobody'),
     ('table', 'scenario;
        operation;
        dataset',

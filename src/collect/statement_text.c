@@ -1,0 +1,268 @@
+/*
+ * statement_text.c
+ *	  Texts of statements, kept apart in perfopt.statement_text: each is looked up once.
+ *
+ * To read texts, pg_stat_statements loads all that it has, so this is done for all unknown ones at
+ * once, seldom, and only when there are any.  A statement without a text (pushed out, or never
+ * tracked) is remembered as such and asked for again after a while.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
+#include "executor/spi.h"
+#include "mb/pg_wchar.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "collect/collect.h"
+#include "collect/pgss.h"
+#include "collect/statements.h"
+#include "guc.h"
+#include "worker/worker.h"
+
+/* Longer texts are cut, at a whole character. */
+#define TEXT_BYTES 4096
+
+#define READ_INTERVAL_MS (5 * 60 * 1000)
+#define FORGET_INTERVAL_MS (60 * 60 * 1000)
+
+/* Most texts looked up in one reading, and most rows forgotten at a time. */
+#define MAX_WANTED 1000
+#define MAX_FORGOTTEN "10000"
+
+/* $1 query ids, $2 databases; noted by the eighth part of the retention, not to write each time. */
+static const char *const touch_query =
+	"UPDATE perfopt.statement_text t SET last_seen = pg_catalog.now()"
+	" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS s (query_id, database)"
+	" WHERE t.query_id = s.query_id AND t.database = s.database"
+	" AND t.last_seen < pg_catalog.now()"
+	"  - pg_catalog.current_setting('perfopt.retention_raw')::pg_catalog.interval / 8";
+
+/*
+ * $3: what the sampler saw since then.  A statement that runs for hours is in pg_stat_statements when
+ * it has ended, if it was not there before.
+ */
+static const char *const unknown_query =
+	"SELECT w.query_id, w.database FROM ("
+	" SELECT s.query_id, s.database"
+	" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS s (query_id, database)"
+	" UNION "
+	" (SELECT u.query_id, d.datname::pg_catalog.text FROM perfopt.active_session_hot h"
+	"  CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(h.query_id), pg_catalog.unnest(h.database),"
+	"   pg_catalog.unnest(h.n)) AS u (query_id, database, n)"
+	"  JOIN pg_catalog.pg_database d ON d.oid = u.database"
+	"  WHERE h.ts > $3 AND u.query_id <> 0"
+	"  GROUP BY 1, 2 ORDER BY pg_catalog.sum(u.n) DESC"
+	"  LIMIT pg_catalog.current_setting('perfopt.top_statements')::pg_catalog.int8)"
+	") w WHERE NOT EXISTS (SELECT FROM perfopt.statement_text t"
+	"  WHERE t.query_id = w.query_id AND t.database = w.database"
+	"  AND (t.text IS NOT NULL OR t.looked_up_at > pg_catalog.now() - '1 "
+	"hour'::pg_catalog.interval))";
+
+static const char *const keep_query =
+	"INSERT INTO perfopt.statement_text AS t (query_id, database, text)"
+	" SELECT s.query_id, s.database, s.text FROM ROWS FROM"
+	"  (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3))"
+	"  AS s (query_id, database, text)"
+	" ON CONFLICT (query_id, database) DO UPDATE"
+	" SET text = coalesce(excluded.text, t.text), looked_up_at = excluded.looked_up_at,"
+	" last_seen = excluded.last_seen";
+
+static const char *const forget_query =
+	"DELETE FROM perfopt.statement_text WHERE ctid = ANY (ARRAY(SELECT t.ctid"
+	" FROM perfopt.statement_text t WHERE t.last_seen < pg_catalog.now()"
+	"  - pg_catalog.current_setting('perfopt.retention_raw')::pg_catalog.interval"
+	" LIMIT " MAX_FORGOTTEN "))";
+
+typedef struct Wanted
+{
+	int64 query_id;
+	Oid database;
+	char *database_name;
+	char *text; /* NULL until found */
+} Wanted;
+
+typedef struct Lookup
+{
+	MemoryContext context;
+	Wanted *wanted; /* by query id */
+	int nwanted;
+	int query_id; /* numbers of columns, here and below */
+	int database;
+	int text;
+} Lookup;
+
+/* Runs a statement whose plan is kept. */
+static void
+execute(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types, Datum *values)
+{
+	int result;
+
+	if (*plan == NULL)
+	{
+		*plan = SPI_prepare(sql, nargs, types);
+		if (*plan == NULL)
+			elog(ERROR, "could not prepare \"%s\": %s", sql, SPI_result_code_string(SPI_result));
+		SPI_keepplan(*plan);
+	}
+	result = SPI_execute_plan(*plan, values, NULL, false, 0);
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
+}
+
+static bool
+due(TimestampTz *last, int interval_ms)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (!TimestampDifferenceExceeds(*last, now, interval_ms))
+		return false;
+	*last = now;
+	return true;
+}
+
+static int
+compare_wanted(const void *a, const void *b)
+{
+	int64 x = ((const Wanted *) a)->query_id;
+	int64 y = ((const Wanted *) b)->query_id;
+
+	return (x > y) - (x < y);
+}
+
+static void
+take_text(TupleTableSlot *row, void *arg)
+{
+	Lookup *lookup = arg;
+	Wanted key;
+	Wanted *found;
+	bool isnull;
+	Oid database;
+
+	if (lookup->query_id == 0)
+	{
+		lookup->query_id = perfopt_pgss_column(row->tts_tupleDescriptor, "queryid");
+		lookup->database = perfopt_pgss_column(row->tts_tupleDescriptor, "dbid");
+		lookup->text = perfopt_pgss_column(row->tts_tupleDescriptor, "query");
+	}
+	key.query_id = DatumGetInt64(slot_getattr(row, lookup->query_id, &isnull));
+	if (isnull)
+		return;
+	found = bsearch(&key, lookup->wanted, lookup->nwanted, sizeof(Wanted), compare_wanted);
+	if (found == NULL)
+		return;
+	while (found > lookup->wanted && found[-1].query_id == key.query_id)
+		found--;
+
+	database = DatumGetObjectId(slot_getattr(row, lookup->database, &isnull));
+	for (; found < lookup->wanted + lookup->nwanted && found->query_id == key.query_id; found++)
+	{
+		Datum value = slot_getattr(row, lookup->text, &isnull);
+
+		if (found->database == database && found->text == NULL && !isnull)
+		{
+			char *whole = TextDatumGetCString(value);
+			int len = pg_mbcliplen(whole, strlen(whole), TEXT_BYTES);
+
+			whole[len] = '\0';
+			found->text = MemoryContextStrdup(lookup->context, whole);
+		}
+	}
+}
+
+/* The result of unknown_query, in the current context. */
+static void
+take_wanted(Lookup *lookup)
+{
+	lookup->context = CurrentMemoryContext;
+	lookup->wanted = palloc0(Max(SPI_processed, 1) * sizeof(Wanted));
+	for (uint64 i = 0; i < SPI_processed && lookup->nwanted < MAX_WANTED; i++)
+	{
+		Wanted *wanted = &lookup->wanted[lookup->nwanted];
+		bool isnull;
+
+		wanted->query_id =
+			DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+		wanted->database_name = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2);
+		wanted->database = get_database_oid(wanted->database_name, true);
+		if (OidIsValid(wanted->database))
+			lookup->nwanted++;
+	}
+	SPI_freetuptable(SPI_tuptable);
+	qsort(lookup->wanted, lookup->nwanted, sizeof(Wanted), compare_wanted);
+}
+
+static void
+keep_texts(const Lookup *lookup)
+{
+	static SPIPlanPtr plan = NULL;
+	int n = lookup->nwanted;
+	Datum *ids = palloc(n * sizeof(Datum));
+	Datum *databases = palloc(n * sizeof(Datum));
+	Datum *texts = palloc0(n * sizeof(Datum));
+	bool *nulls = palloc(n * sizeof(bool));
+	Oid types[] = { INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID };
+	Datum values[3];
+	int lower = 1;
+
+	for (int i = 0; i < n; i++)
+	{
+		ids[i] = Int64GetDatum(lookup->wanted[i].query_id);
+		databases[i] = CStringGetTextDatum(lookup->wanted[i].database_name);
+		nulls[i] = lookup->wanted[i].text == NULL;
+		if (!nulls[i])
+			texts[i] = CStringGetTextDatum(lookup->wanted[i].text);
+	}
+	values[0] =
+		PointerGetDatum(construct_array(ids, n, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	values[1] = PointerGetDatum(construct_array(databases, n, TEXTOID, -1, false, TYPALIGN_INT));
+	values[2] = PointerGetDatum(
+		construct_md_array(texts, nulls, 1, &n, &lower, TEXTOID, -1, false, TYPALIGN_INT));
+	execute(&plan, keep_query, lengthof(types), types, values);
+}
+
+void
+perfopt_statement_texts(const PerfoptPgss *pgss, const PerfoptStatementId *seen, int nseen)
+{
+	static SPIPlanPtr touch_plan = NULL;
+	static SPIPlanPtr unknown_plan = NULL;
+	static SPIPlanPtr forget_plan = NULL;
+	static TimestampTz last_read = 0;
+	static TimestampTz last_forget = 0;
+	TimestampTz sampled_since = last_read;
+	Oid types[] = { INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID };
+	Datum *ids = palloc(Max(nseen, 1) * sizeof(Datum));
+	Datum *databases = palloc(Max(nseen, 1) * sizeof(Datum));
+	Datum values[3];
+
+	for (int i = 0; i < nseen; i++)
+	{
+		ids[i] = Int64GetDatum(seen[i].query_id);
+		databases[i] = CStringGetTextDatum(seen[i].database);
+	}
+	values[0] =
+		PointerGetDatum(construct_array(ids, nseen, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	values[1] =
+		PointerGetDatum(construct_array(databases, nseen, TEXTOID, -1, false, TYPALIGN_INT));
+	execute(&touch_plan, touch_query, 2, types, values);
+	if (due(&last_forget, FORGET_INTERVAL_MS))
+		execute(&forget_plan, forget_query, 0, NULL, NULL);
+
+	if (due(&last_read, perfopt_worker_asked() ? 0 : READ_INTERVAL_MS))
+	{
+		Lookup lookup = { 0 };
+
+		if (sampled_since == 0)
+			sampled_since = TimestampTzPlusMilliseconds(last_read, -READ_INTERVAL_MS);
+		values[2] = TimestampTzGetDatum(sampled_since);
+		execute(&unknown_plan, unknown_query, lengthof(types), types, values);
+		take_wanted(&lookup);
+		if (lookup.nwanted > 0)
+		{
+			perfopt_pgss_read(pgss, true, take_text, &lookup);
+			keep_texts(&lookup);
+		}
+	}
+}
