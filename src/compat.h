@@ -16,6 +16,9 @@
 #include "storage/proc.h"
 #include "utils/acl.h"
 #if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+#if PG_VERSION_NUM >= 160000
 #include "nodes/queryjumble.h"
 #else
 #include "utils/queryjumble.h"

@@ -32,6 +32,7 @@ INSERT INTO perfopt.access_rule (level, kind, privileges, object) VALUES
   ('viewer', 'function', 'EXECUTE', 'perfopt.share_interval(float8[], float8[], float8)'),
   ('viewer', 'function', 'EXECUTE', 'perfopt.db_time(interval, text)'),
   ('viewer', 'function', 'EXECUTE', 'perfopt.read_source_status()'),
+  ('viewer', 'function', 'EXECUTE', 'perfopt.external_call_latency(interval)'),
   ('viewer', 'function', 'EXECUTE', 'perfopt.bottlenecks(interval, timestamptz)'),
   ('viewer', 'table', 'SELECT', 'perfopt.analysis'),
   ('viewer', 'table', 'SELECT', 'perfopt.bottleneck'),
@@ -47,6 +48,7 @@ INSERT INTO perfopt.access_rule (level, kind, privileges, object) VALUES
   ('viewer', 'function', 'EXECUTE', 'perfopt.wait_test(bigint, interval)'),
   ('tester', 'function', 'EXECUTE', 'perfopt.load_test(int, interval, interval, interval, interval, text, text, float8, jsonb, jsonb)'),
   ('tester', 'function', 'EXECUTE', 'perfopt.start_test(jsonb)'),
+  ('tester', 'function', 'EXECUTE', 'perfopt.record_call(text, float8, boolean)'),
   ('tester', 'function', 'EXECUTE', 'perfopt.cancel_test(bigint)'),
   ('viewer', 'table', 'SELECT', 'perfopt.dataset'),
   ('viewer', 'type', 'USAGE', 'perfopt.histogram'),
@@ -119,7 +121,7 @@ BEGIN
   END LOOP;
 END $$;
 COMMENT ON FUNCTION perfopt.grant_access(regrole, text) IS
-  'Gives a role the rights of a level: viewer reads, tester also runs load tests and manages data sets, operator also collects at once and works on recommendations, admin also grants access. Example: SELECT perfopt.grant_access(''dev_team'', ''tester'');';
+  'Gives a role the rights of a level: viewer reads, tester also runs load tests, manages data sets and reports calls, operator also collects at once and works on recommendations, admin also grants access. Example: SELECT perfopt.grant_access(''dev_team'', ''tester'');';
 
 CREATE FUNCTION perfopt.revoke_access(role regrole, level text DEFAULT 'viewer') RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp

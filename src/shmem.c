@@ -10,6 +10,7 @@
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 
+#include "collect/calls.h"
 #include "collect/status.h"
 #include "guc.h"
 #include "load/run.h"
@@ -27,6 +28,7 @@ static const RoomArea areas[] = {
 	{ perfopt_worker_shmem_size, perfopt_worker_shmem_setup },
 	{ perfopt_sampler_shmem_size, perfopt_sampler_shmem_setup },
 	{ perfopt_collect_shmem_size, perfopt_collect_shmem_setup },
+	{ perfopt_calls_shmem_size, perfopt_calls_shmem_setup },
 	{ perfopt_load_shmem_size, perfopt_load_shmem_setup },
 };
 

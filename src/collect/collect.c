@@ -18,6 +18,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "collect/calls.h"
 #include "collect/collect.h"
 #include "collect/status.h"
 #include "guc.h"
@@ -42,6 +43,8 @@ static const PerfoptSource collector_sources[] = {
 	{ "statements", "database", STATEMENTS_INTERVAL_MS, perfopt_collect_statements,
 	  perfopt_statements_metrics, &perfopt_statements_nmetrics },
 	{ "os", "system", 0, perfopt_collect_os, perfopt_os_metrics, &perfopt_os_nmetrics },
+	{ "calls", "external", 0, perfopt_collect_calls, perfopt_calls_metrics,
+	  &perfopt_calls_nmetrics },
 };
 
 /* The context to return to after a source's own transaction. */
@@ -380,6 +383,7 @@ perfopt_collector_cycle(void)
 		PerfoptSessionCounts discarded;
 
 		perfopt_sampler_drain(&discarded);
+		perfopt_calls_discard();
 	}
 	return problem;
 }

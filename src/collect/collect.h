@@ -108,4 +108,8 @@ extern const PerfoptMetric perfopt_redis_metrics[];
 extern const int perfopt_redis_nmetrics;
 extern void perfopt_collect_redis(PerfoptBatch *batch);
 
+extern const PerfoptMetric perfopt_calls_metrics[];
+extern const int perfopt_calls_nmetrics;
+extern void perfopt_collect_calls(PerfoptBatch *batch);
+
 #endif /* PERFOPT_COLLECT_H */

@@ -61,6 +61,7 @@ INSERT INTO expected
        share_interval(double precision[],double precision[],double precision);
        db_time(interval,text);
        read_source_status();
+       external_call_latency(interval);
        bottlenecks(interval,timestamp with time zone);
        recommendations(bigint);
        live_progress(bigint);
@@ -82,6 +83,7 @@ INSERT INTO expected
      'EXECUTE', 'viewer'),
     ('function', 'load_test(integer,interval,interval,interval,interval,text,text,double precision,jsonb,jsonb);
        start_test(jsonb);
+       record_call(text,double precision,boolean);
        cancel_test(bigint);
        check_target(text);
        create_dataset(text,integer,text);
