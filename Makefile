@@ -44,8 +44,14 @@ EXTRA_CLEAN += output_iso tmp_check_iso
 
 PG_CPPFLAGS = -I$(srcdir)/src -I$(libpq_srcdir)
 PG_CFLAGS = -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
-SHLIB_LINK = $(libpq) -lhiredis -lm
 srcdir = .
+
+# What the library is linked with besides libpq, as pkg-config calls it; and how Debian packages it.
+LIBRARIES = hiredis libcares libcurl openssl
+package_of_hiredis = libhiredis-dev
+package_of_libcares = libc-ares-dev
+package_of_libcurl = libcurl4-openssl-dev
+package_of_openssl = libssl-dev
 
 # For those who build perfopt. These find or install what they need, so they are not held up by
 # what PGXS wants; `check` would also clash with PGXS's own, which only says that it has none.
@@ -73,6 +79,17 @@ endif
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 ifeq ($(wildcard $(PGXS)),)
 $(error $(PG_CONFIG) works but $(PGXS) is missing. Install the server's development files (Debian, Ubuntu: apt-get install postgresql-server-dev-$(shell $(PG_CONFIG) --version | sed 's/[^0-9]*\([0-9]*\).*/\1/); or run script/deps))
+endif
+PKG_CONFIG ?= pkg-config
+ifeq ($(shell command -v $(PKG_CONFIG) 2>/dev/null),)
+SHLIB_LINK = $(libpq) -lhiredis -lcares -lcurl -lssl -lcrypto -lm
+else
+ifeq ($(filter clean distclean,$(MAKECMDGOALS)),)
+$(foreach library,$(LIBRARIES),$(if $(shell $(PKG_CONFIG) --exists $(library) && echo yes),,$(error $(library) and its headers not found. Install them (Debian, Ubuntu: apt-get install $(package_of_$(library)); or run script/deps), or tell pkg-config where they are: PKG_CONFIG_PATH=/path/to/pkgconfig make)))
+endif
+# hiredis would give its own folder and a definition; the code includes <hiredis/...>.
+PG_CPPFLAGS += $(filter-out %/hiredis -D%,$(shell $(PKG_CONFIG) --cflags $(LIBRARIES)))
+SHLIB_LINK = $(libpq) $(shell $(PKG_CONFIG) --libs $(LIBRARIES)) -lm
 endif
 include $(PGXS)
 

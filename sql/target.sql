@@ -16,9 +16,31 @@ CREATE SERVER regress_bad TYPE 'redis' FOREIGN DATA WRAPPER perfopt OPTIONS (pas
 ALTER SERVER regress_cache OPTIONS (SET port '70000');
 ALTER SERVER regress_site OPTIONS (SET url 'billing.example');
 ALTER SERVER regress_site OPTIONS (SET url 'https://me:secret@billing.example/');
+ALTER SERVER regress_site OPTIONS (ADD timeout '5');
+ALTER SERVER regress_site OPTIONS (ADD timeout '5min');
+ALTER SERVER regress_site OPTIONS (ADD method 'DELETE');
+ALTER SERVER regress_site OPTIONS (ADD expected_status '20');
+ALTER SERVER regress_site OPTIONS (ADD headers E'Accept: text/plain\nnonsense');
+ALTER SERVER regress_site OPTIONS (ADD headers E'Accept: text/plain\rX-Smuggled: 1');
+ALTER SERVER regress_site OPTIONS (ADD headers 'authorization: Bearer secret');
+ALTER SERVER regress_site OPTIONS (ADD tls_verify 'perhaps');
+ALTER SERVER regress_site OPTIONS (ADD tls_ca 'ca.pem');
 CREATE USER MAPPING FOR PUBLIC SERVER regress_cache OPTIONS (passwrod 'secret');
 CREATE USER MAPPING FOR PUBLIC SERVER regress_cache OPTIONS (port '6379');
 ALTER FOREIGN DATA WRAPPER perfopt OPTIONS (ADD host '127.0.0.1');
+
+ALTER SERVER regress_site OPTIONS (ADD timeout '1500ms', ADD method 'HEAD', ADD expected_status '204',
+  ADD headers E'Accept: text/plain\nX-Purpose: watch', ADD tls_verify 'off', ADD tls_ca '/etc/ssl/ca.pem', ADD tls_cert '/c', ADD tls_key '/k');
+
+-- Who is no superuser must not name the server's own files as credentials.
+CREATE ROLE regress_perfopt_owner;
+GRANT USAGE ON FOREIGN DATA WRAPPER perfopt TO regress_perfopt_owner;
+SET ROLE regress_perfopt_owner;
+CREATE SERVER regress_bad TYPE 'redis' FOREIGN DATA WRAPPER perfopt OPTIONS (host 'cache', tls 'true', tls_cert '/c');
+CREATE SERVER regress_bad TYPE 'redis' FOREIGN DATA WRAPPER perfopt OPTIONS (host 'cache', tls 'true', tls_key '/k');
+RESET ROLE;
+REVOKE USAGE ON FOREIGN DATA WRAPPER perfopt FROM regress_perfopt_owner;
+DROP ROLE regress_perfopt_owner;
 
 -- There is no handler, hence nothing to read.
 CREATE FOREIGN TABLE regress_table (x int) SERVER regress_cache;

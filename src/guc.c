@@ -11,6 +11,7 @@
 
 #include "guc.h"
 
+bool perfopt_allow_private_targets = true;
 int perfopt_collect_interval_s = 30;
 char *perfopt_database = NULL;
 int perfopt_max_load_users = 1000;
@@ -22,6 +23,12 @@ int perfopt_top_statements = 50;
 void
 perfopt_guc_init(void)
 {
+	DefineCustomBoolVariable(
+		"perfopt.allow_private_targets",
+		"Lets the prober connect to private addresses and Unix sockets.",
+		"Link-local addresses, where clouds keep credentials, are never allowed.",
+		&perfopt_allow_private_targets, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
+
 	DefineCustomIntVariable("perfopt.collect_interval", "Time between two collecting cycles.", NULL,
 							&perfopt_collect_interval_s, 30, 1, 3600, PGC_SIGHUP, GUC_UNIT_S, NULL,
 							NULL, NULL);

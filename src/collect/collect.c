@@ -20,6 +20,7 @@
 
 #include "collect/calls.h"
 #include "collect/collect.h"
+#include "collect/loop.h"
 #include "collect/status.h"
 #include "guc.h"
 #include "sampler/sampler.h"
@@ -243,19 +244,32 @@ perfopt_collect_absent(const char *lacks)
 	lacking = MemoryContextStrdup(cycle_context, lacks);
 }
 
+/* How a source fares in this cycle. */
+typedef struct SourceRun
+{
+	bool due;
+	char *error;         /* NULL while there is none */
+	const char *lacking; /* NULL unless it has nothing to look at */
+	double cpu_ms;
+	double wall_ms;
+} SourceRun;
+
+/* Its start where there is a loop, else its collect. */
 static void
-run_source(const PerfoptSource *source, PerfoptBatch *batch)
+run_source(const PerfoptSource *source, SourceRun *run, PerfoptLoop *loop, PerfoptBatch *batch)
 {
 	const double wall_from = clock_ms(CLOCK_MONOTONIC);
 	const double cpu_from = clock_ms(CLOCK_PROCESS_CPUTIME_ID);
-	double cpu_ms, wall_ms;
 	char *volatile error = NULL;
 
 	lacking = NULL;
 
 	PG_TRY();
 	{
-		source->collect(batch);
+		if (loop != NULL)
+			source->start(loop);
+		else
+			source->collect(batch);
 	}
 	PG_CATCH();
 	{
@@ -269,12 +283,52 @@ run_source(const PerfoptSource *source, PerfoptBatch *batch)
 		error = edata->message;
 	}
 	PG_END_TRY();
-	cpu_ms = clock_ms(CLOCK_PROCESS_CPUTIME_ID) - cpu_from;
-	wall_ms = clock_ms(CLOCK_MONOTONIC) - wall_from;
-	if (error == NULL && lacking != NULL)
-		perfopt_collect_note_absent(source->name, "", lacking, cpu_ms, wall_ms);
+	run->error = error;
+	run->lacking = lacking;
+	run->cpu_ms += clock_ms(CLOCK_PROCESS_CPUTIME_ID) - cpu_from;
+	run->wall_ms += clock_ms(CLOCK_MONOTONIC) - wall_from;
+}
+
+static void
+note_run(const PerfoptSource *source, const SourceRun *run)
+{
+	if (run->error == NULL && run->lacking != NULL)
+		perfopt_collect_note_absent(source->name, "", run->lacking, run->cpu_ms, run->wall_ms);
 	else
-		perfopt_collect_note(source->name, "", error, cpu_ms, wall_ms);
+		perfopt_collect_note(source->name, "", run->error, run->cpu_ms, run->wall_ms);
+}
+
+/* Those that are due; with a loop, all of them start before one waits, and then they wait together. */
+static void
+run_sources(const PerfoptSource *sources, int nsources, PerfoptLoop *loop, PerfoptBatch *batch)
+{
+	static TimestampTz last_run[MAX_SOURCES];
+	SourceRun runs[MAX_SOURCES] = { 0 };
+	TimestampTz now = GetCurrentTimestamp();
+
+	Assert(nsources <= MAX_SOURCES);
+
+	for (int i = 0; i < nsources; i++)
+	{
+		if (sources[i].interval_ms > 0 && !perfopt_worker_asked() &&
+			!TimestampDifferenceExceeds(last_run[i], now, sources[i].interval_ms))
+			continue;
+		last_run[i] = now;
+		runs[i].due = true;
+		if (sources[i].start != NULL)
+			run_source(&sources[i], &runs[i], loop, NULL);
+	}
+	if (loop != NULL)
+		perfopt_loop_run(loop);
+	for (int i = 0; i < nsources; i++)
+	{
+		if (!runs[i].due)
+			continue;
+		if (runs[i].error == NULL)
+			run_source(&sources[i], &runs[i], NULL, batch);
+		note_run(&sources[i], &runs[i]);
+		CHECK_FOR_INTERRUPTS();
+	}
 }
 
 /* At the worker's first cycle with this extension: the catalogue of all that may be collected. */
@@ -329,14 +383,12 @@ maintain(void)
 }
 
 const char *
-perfopt_collect_run(const char *writer, const PerfoptSource *sources, int nsources)
+perfopt_collect_run(const char *writer, const PerfoptSource *sources, int nsources,
+					PerfoptLoop *loop)
 {
-	static TimestampTz last_run[MAX_SOURCES];
 	PerfoptBatch *batch;
 	const char *problem;
 	TimestampTz now;
-
-	Assert(nsources <= MAX_SOURCES);
 
 	cycle_context = CurrentMemoryContext;
 	maintain();
@@ -351,15 +403,7 @@ perfopt_collect_run(const char *writer, const PerfoptSource *sources, int nsourc
 
 	batch = perfopt_batch_create(writer);
 	now = GetCurrentTimestamp();
-	for (int i = 0; i < nsources; i++)
-	{
-		if (sources[i].interval_ms > 0 && !perfopt_worker_asked() &&
-			!TimestampDifferenceExceeds(last_run[i], now, sources[i].interval_ms))
-			continue;
-		last_run[i] = now;
-		run_source(&sources[i], batch);
-		CHECK_FOR_INTERRUPTS();
-	}
+	run_sources(sources, nsources, loop, batch);
 
 	begin_transaction();
 	problem = hold_extension(writer);
@@ -376,7 +420,8 @@ perfopt_collector_cycle(void)
 {
 	const char *problem;
 
-	problem = perfopt_collect_run("collector", collector_sources, lengthof(collector_sources));
+	problem =
+		perfopt_collect_run("collector", collector_sources, lengthof(collector_sources), NULL);
 	if (problem != NULL)
 	{
 		/* Nobody will ask for what was sampled while there is nowhere to keep it. */

@@ -13,6 +13,7 @@
 #ifndef PERFOPT_COLLECT_H
 #define PERFOPT_COLLECT_H
 
+#include "collect/loop.h"
 #include "store/store.h"
 
 typedef struct PerfoptSource
@@ -23,6 +24,12 @@ typedef struct PerfoptSource
 	void (*collect)(PerfoptBatch *batch);
 	const PerfoptMetric *metrics; /* all that it may deliver */
 	const int *nmetrics;
+
+	/*
+	 * For the prober's sources, which ask others: begins on the loop, without waiting, what `collect`
+	 * will find answered or given up.  NULL where there is nothing to begin.
+	 */
+	void (*start)(PerfoptLoop *loop);
 } PerfoptSource;
 
 /* Workers' cycles. */
@@ -32,10 +39,10 @@ extern const char *perfopt_prober_cycle(void);
 
 /*
  * One cycle over a table of sources: nothing is done but a reason returned while the extension is
- * missing or being dropped.
+ * missing or being dropped.  The loop, made for this cycle, is NULL where no source has a start.
  */
 extern const char *perfopt_collect_run(const char *writer, const PerfoptSource *sources,
-									   int nsources);
+									   int nsources, PerfoptLoop *loop);
 
 /*
  * Notes how a source fared with one of its targets ("" where it has none).  For sources with several
@@ -111,5 +118,10 @@ extern void perfopt_collect_redis(PerfoptBatch *batch);
 extern const PerfoptMetric perfopt_calls_metrics[];
 extern const int perfopt_calls_nmetrics;
 extern void perfopt_collect_calls(PerfoptBatch *batch);
+
+extern const PerfoptMetric perfopt_http_metrics[];
+extern const int perfopt_http_nmetrics;
+extern void perfopt_start_http(PerfoptLoop *loop);
+extern void perfopt_collect_http(PerfoptBatch *batch);
 
 #endif /* PERFOPT_COLLECT_H */

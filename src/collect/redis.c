@@ -14,6 +14,7 @@
 #include "collect/prober.h"
 #include "collect/redis_client.h"
 #include "collect/redis_info.h"
+#include "guc.h"
 #include "target/target.h"
 
 #define SOURCE "redis"
@@ -254,37 +255,20 @@ add_answer(PerfoptBatch *batch, const PerfoptRedisAnswer *answer)
 	perfopt_collect_note(SOURCE, answer->target->name, error, -1, answer->wall_ms);
 }
 
-/* Those that can be asked; the others are down, for a reason that an administrator can mend. */
-static List *
-usable_targets(List *targets, PerfoptBatch *batch)
-{
-	List *usable = NIL;
-	ListCell *cell;
-
-	foreach (cell, targets)
-	{
-		PerfoptTarget *target = lfirst(cell);
-		PerfoptLabel label = { "target", target->name };
-		char *problem = perfopt_target_problem(target);
-
-		if (problem == NULL)
-		{
-			usable = lappend(usable, target);
-			continue;
-		}
-		(void) state_of(target);
-		perfopt_batch_add(batch, &perfopt_redis_metrics[PERFOPT_REDIS_UP], &label, 1, 0);
-		perfopt_collect_note(SOURCE, target->name, problem, -1, 0);
-	}
-	return usable;
-}
-
 void
 perfopt_collect_redis(PerfoptBatch *batch)
 {
-	List *targets = usable_targets(perfopt_prober_targets("redis"), batch);
-	PerfoptRedisAnswer *answers = perfopt_redis_ask(targets, perfopt_prober_timeout_ms());
+	List *unusable = NIL;
+	List *targets = perfopt_prober_usable(SOURCE, "redis", &unusable);
+	PerfoptRedisAnswer *answers = perfopt_redis_ask(targets, Min(perfopt_probe_timeout_ms, 2000));
+	ListCell *cell;
 
+	foreach (cell, unusable)
+	{
+		PerfoptLabel label = { "target", ((PerfoptTarget *) lfirst(cell))->name };
+
+		perfopt_batch_add(batch, &perfopt_redis_metrics[PERFOPT_REDIS_UP], &label, 1, 0);
+	}
 	for (int i = 0; i < list_length(targets); i++)
 		add_answer(batch, &answers[i]);
 	forget_dropped_targets();

@@ -14,12 +14,17 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/varlena.h"
 
 #include "target/option.h"
 
 /* More letters apart than this is not a slip of the fingers. */
 #define NEAREST_DISTANCE 3
+
+/* Of option timeout, as of perfopt.probe_timeout. */
+#define MIN_TIMEOUT_MS 10
+#define MAX_TIMEOUT_MS 60000
 
 typedef struct TargetOption
 {
@@ -29,6 +34,16 @@ typedef struct TargetOption
 
 static const TargetOption own_options[] = {
 	{ "url", ForeignServerRelationId },
+	{ "timeout", ForeignServerRelationId },
+	{ "method", ForeignServerRelationId },
+	{ "expected_status", ForeignServerRelationId },
+	{ "headers", ForeignServerRelationId },
+	{ "tls", ForeignServerRelationId },
+	{ "tls_ca", ForeignServerRelationId },
+	{ "tls_verify", ForeignServerRelationId },
+	{ "tls_cert", ForeignServerRelationId },
+	{ "tls_key", ForeignServerRelationId },
+	{ "token", UserMappingRelationId },
 	{ "password_required", UserMappingRelationId },
 	/* These two are libpq's, and allowed in a server as well. */
 	{ "sslcert", UserMappingRelationId },
@@ -140,8 +155,10 @@ report_invalid_option(const char *name, Oid catalog)
 					   : catalog == UserMappingRelationId ? "user mapping"
 														  : NULL;
 	const char *valid = catalog == ForeignServerRelationId
-							? "host, port, url, dbname and the other connection options of libpq"
-							: "user, password, password_required, sslcert, sslkey and sslpassword";
+							? "host, port, url, timeout, tls, dbname and the other connection "
+							  "options of libpq"
+							: "user, password, token, password_required, sslcert, sslkey and "
+							  "sslpassword";
 
 	if (kind == NULL)
 		ereport(ERROR,
@@ -207,31 +224,167 @@ check_url(const char *value)
 }
 
 static void
+check_timeout(const char *value)
+{
+	int ms;
+	const char *hint = NULL;
+
+	if (!parse_int(value, &ms, GUC_UNIT_MS, &hint) || ms < MIN_TIMEOUT_MS || ms > MAX_TIMEOUT_MS)
+		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_STRING_FORMAT),
+						errmsg("invalid timeout \"%s\"", value),
+						errhint("A timeout is from %d ms to %d s, such as '500ms' or '2s'.",
+								MIN_TIMEOUT_MS, MAX_TIMEOUT_MS / 1000)));
+}
+
+static void
+check_method(const char *value)
+{
+	if (strcmp(value, "GET") != 0 && strcmp(value, "HEAD") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_STRING_FORMAT), errmsg("invalid method \"%s\"", value),
+				 errhint("A probe uses GET or HEAD, which change nothing.")));
+}
+
+static void
+check_expected_status(const char *value)
+{
+	if (strlen(value) != 3 || strspn(value, "0123456789") != 3 || value[0] < '1' || value[0] > '5')
+		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_STRING_FORMAT),
+						errmsg("invalid expected_status \"%s\"", value),
+						errhint("An HTTP status is a number from 100 to 599.")));
+}
+
+/* One header: a token of RFC 9110, a colon, and text without control characters. */
+static bool
+is_header(const char *line, size_t length)
+{
+	static const char *const token = "!#$%&'*+-.^_`|~0123456789"
+									 "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+	size_t name = strspn(line, token);
+
+	if (name == 0 || name >= length || line[name] != ':')
+		return false;
+	for (size_t i = name; i < length; i++)
+	{
+		if ((unsigned char) line[i] < ' ' || line[i] == '\x7f')
+			return false;
+	}
+	return true;
+}
+
+/* As in a url, a secret must not be in what everyone can read. */
+static bool
+is_secret_header(const char *line)
+{
+	static const char *const names[] = { "authorization:", "proxy-authorization:", "cookie:",
+										 "x-api-key:" };
+
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		if (pg_strncasecmp(line, names[i], strlen(names[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+check_headers(const char *value)
+{
+	while (*value != '\0')
+	{
+		size_t length = strcspn(value, "\n");
+
+		if (!is_header(value, length))
+			ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_STRING_FORMAT),
+							errmsg("invalid value for option \"headers\""),
+							errhint("Give one header a line, such as 'Accept: text/plain'.")));
+		if (is_secret_header(value))
+			ereport(ERROR,
+					(errcode(ERRCODE_FDW_INVALID_STRING_FORMAT),
+					 errmsg("headers must not contain a secret"),
+					 errhint("Give it as option user and password, or token, of a user mapping, "
+							 "which others cannot read.")));
+		value += length;
+		if (*value == '\n')
+			value++;
+	}
+}
+
+/* They name files that the server's operating system user can read. */
+static void
+check_superuser(const char *message, const char *hint)
+{
+	if (!superuser())
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("%s", message),
+						errhint("%s", hint)));
+}
+
+static void
+check_file(const char *name, const char *value)
+{
+	if (value[0] != '/')
+		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_STRING_FORMAT),
+						errmsg("invalid value for option \"%s\"", name),
+						errhint("Give the whole path of a file on the database server.")));
+}
+
+static bool
+is_one_of(const char *name, const char *a, const char *b)
+{
+	return strcmp(name, a) == 0 || strcmp(name, b) == 0;
+}
+
+static void
+check_server_value(DefElem *def)
+{
+	const char *name = def->defname;
+
+	if (strcmp(name, "port") == 0)
+		check_port(defGetString(def));
+	else if (strcmp(name, "url") == 0)
+		check_url(defGetString(def));
+	else if (strcmp(name, "timeout") == 0)
+		check_timeout(defGetString(def));
+	else if (strcmp(name, "method") == 0)
+		check_method(defGetString(def));
+	else if (strcmp(name, "expected_status") == 0)
+		check_expected_status(defGetString(def));
+	else if (strcmp(name, "headers") == 0)
+		check_headers(defGetString(def));
+	else if (is_one_of(name, "tls", "tls_verify"))
+		(void) defGetBoolean(def);
+	else if (strcmp(name, "tls_ca") == 0)
+		check_file(name, defGetString(def));
+	else if (is_one_of(name, "tls_cert", "tls_key"))
+	{
+		check_file(name, defGetString(def));
+		check_superuser("tls_cert and tls_key are superuser-only",
+						"Servers with the tls_cert or tls_key options set may only be created or "
+						"modified by the superuser.");
+	}
+}
+
+static void
+check_mapping_value(DefElem *def)
+{
+	/* Turning it on is for all: the old mapping can't be seen here, nor is there harm in it. */
+	if (strcmp(def->defname, "password_required") == 0 && !defGetBoolean(def))
+		check_superuser("password_required=false is superuser-only",
+						"User mappings with the password_required option set to false may only be "
+						"created or modified by the superuser.");
+	else if (is_one_of(def->defname, "sslcert", "sslkey"))
+		check_superuser("sslcert and sslkey are superuser-only",
+						"User mappings with the sslcert or sslkey options set may only be created "
+						"or modified by the superuser.");
+}
+
+static void
 check_value(DefElem *def, Oid catalog)
 {
-	if (strcmp(def->defname, "port") == 0)
-		check_port(defGetString(def));
-	else if (strcmp(def->defname, "url") == 0)
-		check_url(defGetString(def));
-	else if (strcmp(def->defname, "password_required") == 0)
-	{
-		/* Turning it on is for all: the old mapping can't be seen here, nor is there harm in it. */
-		if (!defGetBoolean(def) && !superuser())
-			ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-							errmsg("password_required=false is superuser-only"),
-							errhint("User mappings with the password_required option set to false "
-									"may only be created or modified by the superuser.")));
-	}
-	else if (catalog == UserMappingRelationId &&
-			 (strcmp(def->defname, "sslcert") == 0 || strcmp(def->defname, "sslkey") == 0))
-	{
-		/* They name files that the server's operating system user can read. */
-		if (!superuser())
-			ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-							errmsg("sslcert and sslkey are superuser-only"),
-							errhint("User mappings with the sslcert or sslkey options set may only "
-									"be created or modified by the superuser.")));
-	}
+	if (catalog == ForeignServerRelationId)
+		check_server_value(def);
+	else if (catalog == UserMappingRelationId)
+		check_mapping_value(def);
 }
 
 Datum

@@ -121,7 +121,24 @@ make_target(Oid serverid)
 	target->dbname = find_option(server->options, "dbname");
 	target->user = find_option(mapping, "user");
 	target->password = find_option(mapping, "password");
+	target->token = find_option(mapping, "token");
+	target->options = server->options;
 	return target;
+}
+
+const char *
+perfopt_target_option(const PerfoptTarget *target, const char *name)
+{
+	return find_option(target->options, name);
+}
+
+bool
+perfopt_target_flag(const PerfoptTarget *target, const char *name, bool otherwise)
+{
+	const char *value = perfopt_target_option(target, name);
+	bool flag;
+
+	return value != NULL && parse_bool(value, &flag) ? flag : otherwise;
 }
 
 List *

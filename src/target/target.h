@@ -30,7 +30,15 @@ typedef struct PerfoptTarget
 	char *dbname;
 	char *user;
 	char *password;
+	char *token;
+	List *options; /* all of the server's, as DefElem */
 } PerfoptTarget;
+
+/* An option of the server, or NULL.  Needs no transaction, nor does the next. */
+extern const char *perfopt_target_option(const PerfoptTarget *target, const char *name);
+
+/* An option that the validator knows to be a boolean. */
+extern bool perfopt_target_flag(const PerfoptTarget *target, const char *name, bool otherwise);
 
 /*
  * The targets of one TYPE, or of every TYPE where that is NULL, in no particular order.  User and
