@@ -15,6 +15,7 @@
 #include "pgstat.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
+#include "utils/guc_tables.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
 #endif
@@ -99,12 +100,38 @@
 	" FROM pg_catalog.pg_stat_wal,"                                        \
 	" (SELECT pg_catalog.current_setting('track_wal_io_timing')::pg_catalog.bool) AS t (\"on\")"
 
+/* 16 brought pg_stat_io.  What a kind of process never does is NULL there; who did nothing is left out. */
+#if PG_VERSION_NUM >= 160000
+#define PERFOPT_SQL_IO                                                                         \
+	"SELECT backend_type AS \"label:backend_type\", object AS \"label:object\","               \
+	" context AS \"label:context\", reads AS pg_io_reads_total, writes AS pg_io_writes_total," \
+	" extends AS pg_io_extends_total, evictions AS pg_io_evictions_total,"                     \
+	" fsyncs AS pg_io_fsyncs_total, hits AS pg_io_hits_total,"                                 \
+	" NULLIF(read_time, 0) / 1000 AS pg_io_read_seconds_total,"                                \
+	" NULLIF(write_time, 0) / 1000 AS pg_io_write_seconds_total,"                              \
+	" NULLIF(fsync_time, 0) / 1000 AS pg_io_fsync_seconds_total"                               \
+	" FROM pg_catalog.pg_stat_io WHERE coalesce(reads, 0) + coalesce(writes, 0)"               \
+	" + coalesce(extends, 0) + coalesce(evictions, 0) + coalesce(fsyncs, 0)"                   \
+	" + coalesce(hits, 0) > 0"
+#endif
+
 /* 16 can be told that a plan is for parameters of any value; 15 assumes it when it knows no values. */
 #if PG_VERSION_NUM >= 160000
 #define PERFOPT_EXPLAIN_GENERIC "EXPLAIN (GENERIC_PLAN, FORMAT JSON) "
 #else
 #define PERFOPT_EXPLAIN_GENERIC "EXPLAIN (FORMAT JSON) "
 #endif
+
+static inline struct config_generic **
+perfopt_guc_variables(int *n)
+{
+#if PG_VERSION_NUM >= 160000
+	return get_guc_variables(n);
+#else
+	*n = GetNumConfigOptions();
+	return get_guc_variables();
+#endif
+}
 
 static inline bool
 perfopt_owns_database(Oid database, Oid role)

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include <math.h>
 #include <time.h>
 
 #include "access/xact.h"
@@ -18,6 +19,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "compat.h"
 #include "collect/calls.h"
 #include "collect/collect.h"
 #include "collect/loop.h"
@@ -28,7 +30,7 @@
 
 #define MAINTAIN_INTERVAL_MS (60 * 60 * 1000)
 #define MAINTAIN_RETRY_MS (60 * 1000)
-#define STATEMENTS_INTERVAL_MS (55 * 1000) /* every other cycle, be it a moment early */
+#define MINUTE_MS (55 * 1000) /* every other cycle, be it a moment early */
 #define MAX_SOURCES 32
 #define MAX_LABELS 8
 
@@ -41,8 +43,19 @@ static const PerfoptSource collector_sources[] = {
 	  &perfopt_activity_nmetrics },
 	{ "pgstat", "database", 0, perfopt_collect_pgstat, perfopt_pgstat_metrics,
 	  &perfopt_pgstat_nmetrics },
-	{ "statements", "database", STATEMENTS_INTERVAL_MS, perfopt_collect_statements,
-	  perfopt_statements_metrics, &perfopt_statements_nmetrics },
+#ifdef PERFOPT_SQL_IO
+	{ "io", "database", 0, perfopt_collect_io, perfopt_io_metrics, &perfopt_io_nmetrics },
+#endif
+	{ "vacuum", "database", 0, perfopt_collect_vacuum, perfopt_vacuum_metrics,
+	  &perfopt_vacuum_nmetrics },
+	{ "replication", "database", 0, perfopt_collect_replication, perfopt_replication_metrics,
+	  &perfopt_replication_nmetrics },
+	{ "wal", "database", MINUTE_MS, perfopt_collect_wal, perfopt_wal_metrics,
+	  &perfopt_wal_nmetrics },
+	{ "database_size", "database", 10 * MINUTE_MS, perfopt_collect_database_size,
+	  perfopt_database_size_metrics, &perfopt_database_size_nmetrics },
+	{ "statements", "database", MINUTE_MS, perfopt_collect_statements, perfopt_statements_metrics,
+	  &perfopt_statements_nmetrics },
 	{ "os", "system", 0, perfopt_collect_os, perfopt_os_metrics, &perfopt_os_nmetrics },
 	{ "calls", "external", 0, perfopt_collect_calls, perfopt_calls_metrics,
 	  &perfopt_calls_nmetrics },
@@ -140,6 +153,15 @@ find_metric(const char *name, const PerfoptMetric *metrics, int nmetrics)
 	return NULL;
 }
 
+/* What was measured is not finer than a microsecond; noise beyond it would be all that is stored. */
+static double
+rounded(const PerfoptMetric *metric, double value)
+{
+	bool is_fine = strcmp(metric->unit, "seconds") == 0 || strcmp(metric->unit, "ratio") == 0;
+
+	return is_fine ? rint(value * 1e6) / 1e6 : value;
+}
+
 static void
 add_row(PerfoptBatch *batch, HeapTuple tuple, TupleDesc desc, const PerfoptMetric *metrics,
 		int nmetrics)
@@ -169,8 +191,12 @@ add_row(PerfoptBatch *batch, HeapTuple tuple, TupleDesc desc, const PerfoptMetri
 			continue;
 		value = SPI_getbinval(tuple, desc, i + 1, &isnull);
 		if (!isnull)
-			perfopt_batch_add(batch, find_metric(NameStr(att->attname), metrics, nmetrics), labels,
-							  nlabels, perfopt_collect_number(value, att->atttypid));
+		{
+			const PerfoptMetric *metric = find_metric(NameStr(att->attname), metrics, nmetrics);
+
+			perfopt_batch_add(batch, metric, labels, nlabels,
+							  rounded(metric, perfopt_collect_number(value, att->atttypid)));
+		}
 	}
 }
 

@@ -103,6 +103,27 @@ extern const PerfoptMetric perfopt_self_metrics[];
 extern const int perfopt_self_nmetrics;
 extern void perfopt_collect_self(PerfoptBatch *batch);
 
+/* Only where the server has pg_stat_io. */
+extern const PerfoptMetric perfopt_io_metrics[];
+extern const int perfopt_io_nmetrics;
+extern void perfopt_collect_io(PerfoptBatch *batch);
+
+extern const PerfoptMetric perfopt_vacuum_metrics[];
+extern const int perfopt_vacuum_nmetrics;
+extern void perfopt_collect_vacuum(PerfoptBatch *batch);
+
+extern const PerfoptMetric perfopt_replication_metrics[];
+extern const int perfopt_replication_nmetrics;
+extern void perfopt_collect_replication(PerfoptBatch *batch);
+
+extern const PerfoptMetric perfopt_wal_metrics[];
+extern const int perfopt_wal_nmetrics;
+extern void perfopt_collect_wal(PerfoptBatch *batch);
+
+extern const PerfoptMetric perfopt_database_size_metrics[];
+extern const int perfopt_database_size_nmetrics;
+extern void perfopt_collect_database_size(PerfoptBatch *batch);
+
 extern const PerfoptMetric perfopt_statements_metrics[];
 extern const int perfopt_statements_nmetrics;
 extern void perfopt_collect_statements(PerfoptBatch *batch);

@@ -1,6 +1,7 @@
 /*
  * pgstat.c
- *	  The server's cumulative statistics: databases, checkpoints, background writer, WAL.
+ *	  The server's cumulative statistics (databases, checkpoints, background writer, WAL, archiver,
+ *	  SLRU caches) and its settings.
  */
 #include "postgres.h"
 
@@ -9,7 +10,14 @@
 
 #define DB "database"
 
+enum
+{
+	PENDING_RESTART /* no query delivers it */
+};
+
 const PerfoptMetric perfopt_pgstat_metrics[] = {
+	[PENDING_RESTART] = { "pg_settings_pending_restart", DB, PERFOPT_GAUGE, "settings",
+						  "Settings changed in the configuration that wait for a restart" },
 	{ "pg_xact_commit_total", DB, PERFOPT_COUNTER, "transactions", "Transactions committed" },
 	{ "pg_xact_rollback_total", DB, PERFOPT_COUNTER, "transactions", "Transactions rolled back" },
 	{ "pg_blocks_hit_total", DB, PERFOPT_COUNTER, "blocks", "Blocks found in shared buffers" },
@@ -57,6 +65,11 @@ const PerfoptMetric perfopt_pgstat_metrics[] = {
 	  "Time spent writing WAL (track_wal_io_timing; before 18)" },
 	{ "pg_wal_sync_seconds_total", DB, PERFOPT_COUNTER, "seconds",
 	  "Time spent syncing WAL (track_wal_io_timing; before 18)" },
+	{ "pg_archive_failed_total", DB, PERFOPT_COUNTER, "files",
+	  "Failed attempts to archive a WAL file" },
+	{ "pg_slru_hit_total", DB, PERFOPT_COUNTER, "blocks",
+	  "Blocks found in a simple LRU cache (transaction states, subtransactions ...)" },
+	{ "pg_slru_read_total", DB, PERFOPT_COUNTER, "blocks", "Blocks read into a simple LRU cache" },
 };
 const int perfopt_pgstat_nmetrics = lengthof(perfopt_pgstat_metrics);
 
@@ -82,7 +95,25 @@ static const char *const queries[] = {
 	" WHERE datname IS NOT NULL AND xact_commit + xact_rollback > 0",
 	PERFOPT_SQL_CHECKPOINTS,
 	PERFOPT_SQL_WAL,
+	"SELECT failed_count AS pg_archive_failed_total FROM pg_catalog.pg_stat_archiver"
+	" WHERE pg_catalog.current_setting('archive_mode') <> 'off'",
+	"SELECT name AS \"label:name\", blks_hit AS pg_slru_hit_total, blks_read AS pg_slru_read_total"
+	" FROM pg_catalog.pg_stat_slru WHERE blks_hit + blks_read > 0",
 };
+
+/* The view pg_settings would make a row of each of several hundred settings. */
+static int
+settings_pending_restart(void)
+{
+	int nsettings;
+	struct config_generic **settings = perfopt_guc_variables(&nsettings);
+	int n = 0;
+
+	for (int i = 0; i < nsettings; i++)
+		if (settings[i]->status & GUC_PENDING_RESTART)
+			n++;
+	return n;
+}
 
 void
 perfopt_collect_pgstat(PerfoptBatch *batch)
@@ -91,4 +122,6 @@ perfopt_collect_pgstat(PerfoptBatch *batch)
 	for (int i = 0; i < lengthof(queries); i++)
 		perfopt_collect_query(batch, queries[i], perfopt_pgstat_metrics, perfopt_pgstat_nmetrics);
 	perfopt_collect_end_sql();
+	perfopt_batch_add(batch, &perfopt_pgstat_metrics[PENDING_RESTART], NULL, 0,
+					  settings_pending_restart());
 }

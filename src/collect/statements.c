@@ -278,21 +278,6 @@ read_all(Reading *reading, const PerfoptPgss *pgss)
 	have_read_all = true;
 }
 
-/* The store counts up only what is in each batch. */
-static void
-deliver_dealloc(PerfoptBatch *batch, const PerfoptPgss *pgss)
-{
-	static double last = -1;
-	double dealloc;
-
-	if (!perfopt_pgss_dealloc(pgss, &dealloc))
-		return;
-	if (last >= 0 && dealloc >= last)
-		perfopt_batch_add_increase(batch, &perfopt_statements_metrics[DEALLOC], NULL, 0,
-								   dealloc - last);
-	last = dealloc;
-}
-
 static double
 seconds_of(const Statement *statement)
 {
@@ -354,6 +339,7 @@ perfopt_collect_statements(PerfoptBatch *batch)
 	const char *lacks;
 	PerfoptPgss pgss;
 	Reading reading;
+	double dealloc;
 	int nseen = 0;
 	int n;
 
@@ -368,7 +354,8 @@ perfopt_collect_statements(PerfoptBatch *batch)
 		perfopt_collect_absent(lacks);
 	else
 	{
-		deliver_dealloc(batch, &pgss);
+		if (perfopt_pgss_dealloc(&pgss, &dealloc))
+			perfopt_batch_add(batch, &perfopt_statements_metrics[DEALLOC], NULL, 0, dealloc);
 		read_all(&reading, &pgss);
 		n = rank(&reading, &ranked);
 		seen = palloc(Max(n, 1) * sizeof(PerfoptStatementId));
