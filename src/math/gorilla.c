@@ -15,36 +15,34 @@
 #define NO_EXPONENT 15 /* values are coded by their bits */
 #define EXACT_INTEGERS 9007199254740992.0
 #define MODELLED_BITS 3
-#define MEAN_FRACTION 8
-#define MEAN_MEMORY 5
-#define STEPS_LOOKED_AT 63
+#define LOOKED_AT 63 /* samples, for a median */
 
 /* What the next integer of a sequence is expected to be. */
 typedef enum Expectation
 {
+	EXPECT_BASE, /* always the same */
 	EXPECT_LAST, /* the one before */
 	EXPECT_LINE, /* as far from the one before as that was from the one before it */
-	EXPECT_MEAN, /* the mean of all, in the long run of the last 2^MEAN_MEMORY */
 	EXPECTATIONS
 } Expectation;
 
 typedef struct Sequence
 {
+	uint64_t base;
 	uint64_t last;
 	uint64_t change;
-	uint64_t mean; /* times 2^MEAN_FRACTION */
-	int seen;
 } Sequence;
 
 /* Models of integers that are mostly near 0. */
 typedef struct Integers
 {
-	PerfoptBit nonzero[4];
+	PerfoptBit nonzero[2];
 	PerfoptBit negative[3];
 	PerfoptBit length[64];
 	PerfoptBit leading[65][1 << MODELLED_BITS];
-	unsigned recent; /* were the last two nonzero? */
-	unsigned sign;   /* of the last: none, positive, negative */
+	int depth; /* how many bits a length takes */
+	bool nonzero_before;
+	unsigned sign; /* of the last: none, positive, negative */
 } Integers;
 
 /* What is the same for a whole chunk. */
@@ -53,10 +51,14 @@ typedef struct Plan
 	uint64_t first; /* timestamp, in units */
 	uint64_t unit;
 	uint64_t step; /* of the grid, in units */
+	uint64_t late; /* EXPECT_BASE: distance from the grid */
+	bool gaps;     /* some steps of the grid have no sample */
+	int time_depth;
 	Expectation time_expectation;
 	int exponent;    /* NO_EXPONENT: bits */
 	uint64_t factor; /* integer = factor * what is coded */
-	uint64_t base;   /* the first of what is coded */
+	uint64_t base;   /* EXPECT_BASE: that; else the first of what is coded */
+	int value_depth;
 	Expectation value_expectation;
 	bool constant;
 	bool exceptions; /* some values are no decimals */
@@ -99,13 +101,6 @@ static uint64_t
 divide(uint64_t x, uint64_t factor)
 {
 	return x >> 63 ? 0 - (0 - x) / factor : x / factor;
-}
-
-/* x / 2^bits, rounded down, of an x in two's complement. */
-static uint64_t
-shift_down(uint64_t x, int bits)
-{
-	return x >> 63 ? ~(~x >> bits) : x >> bits;
 }
 
 static uint64_t
@@ -206,9 +201,9 @@ from_integer(const Plan *plan, uint64_t integer)
 /* Sequences of integers. */
 
 static void
-sequence_init(Sequence *s, uint64_t first)
+sequence_init(Sequence *s, uint64_t base, uint64_t last)
 {
-	*s = (Sequence){ .last = first, .mean = first << MEAN_FRACTION };
+	*s = (Sequence){ .base = base, .last = last };
 }
 
 static uint64_t
@@ -216,10 +211,10 @@ expected(const Sequence *s, Expectation expectation)
 {
 	switch (expectation)
 	{
+		case EXPECT_BASE:
+			return s->base;
 		case EXPECT_LINE:
 			return s->last + s->change;
-		case EXPECT_MEAN:
-			return shift_down(s->mean + (1 << (MEAN_FRACTION - 1)), MEAN_FRACTION);
 		default:
 			return s->last;
 	}
@@ -228,13 +223,8 @@ expected(const Sequence *s, Expectation expectation)
 static void
 sequence_add(Sequence *s, uint64_t x)
 {
-	int memory = bit_length((uint64_t) s->seen + 1);
-
 	s->change = x - s->last;
 	s->last = x;
-	s->mean +=
-		shift_down((x << MEAN_FRACTION) - s->mean, memory < MEAN_MEMORY ? memory : MEAN_MEMORY);
-	s->seen++;
 }
 
 static void
@@ -262,27 +252,41 @@ survey_bits(const Survey *survey, Expectation expectation)
 	return bits;
 }
 
+/* The best, the bits that it takes, and in how many bits its greatest length can be written. */
 static Expectation
-survey_best(const Survey *survey)
+survey_best(const Survey *survey, double *bits, int *depth)
 {
 	Expectation best = 0;
+	int longest = 64;
 
+	*bits = survey_bits(survey, best);
 	for (int e = 1; e < EXPECTATIONS; e++)
-		if (survey_bits(survey, e) < survey_bits(survey, best))
+	{
+		double other = survey_bits(survey, e);
+
+		if (other < *bits)
+		{
 			best = e;
+			*bits = other;
+		}
+	}
+	while (longest > 1 && survey->lengths[best][longest] == 0)
+		longest--;
+	*depth = bit_length((uint64_t) longest - 1);
 	return best;
 }
 
 /* Coding. */
 
 static void
-integers_init(Integers *m)
+integers_init(Integers *m, int depth)
 {
-	perfopt_bits_init(m->nonzero, 4);
+	m->depth = depth;
+	perfopt_bits_init(m->nonzero, 2);
 	perfopt_bits_init(m->negative, 3);
 	perfopt_bits_init(m->length, 64);
 	perfopt_bits_init(m->leading[0], sizeof m->leading / sizeof(PerfoptBit));
-	m->recent = 0;
+	m->nonzero_before = false;
 	m->sign = 0;
 }
 
@@ -291,20 +295,20 @@ code_integer(PerfoptCoder *c, Integers *m, uint64_t x)
 {
 	uint64_t size = magnitude(x);
 	int length = bit_length(size);
-	bool nonzero = perfopt_code_bit(c, &m->nonzero[m->recent], length > 0);
+	bool nonzero = perfopt_code_bit(c, &m->nonzero[m->nonzero_before], length > 0);
 	bool negative;
 	unsigned node = 1;
 	int left;
 
-	m->recent = (m->recent << 1 & 2) | nonzero;
+	m->nonzero_before = nonzero;
 	if (!nonzero)
 		return 0;
 	negative = perfopt_code_bit(c, &m->negative[m->sign], x >> 63);
 	m->sign = 1 + negative;
 
-	for (int bit = 5; bit >= 0; bit--)
+	for (int bit = m->depth - 1; bit >= 0; bit--)
 		node = node << 1 | perfopt_code_bit(c, &m->length[node], (length - 1) >> bit & 1);
-	length = (int) (node & 63) + 1;
+	length = (int) (node ^ 1U << m->depth) + 1;
 
 	left = length - 1;
 	node = 1;
@@ -352,6 +356,9 @@ code_plan(PerfoptCoder *c, Plan *plan)
 {
 	plan->time_expectation = perfopt_code_plain(c, 2, plan->time_expectation);
 	plan->value_expectation = perfopt_code_plain(c, 2, plan->value_expectation);
+	plan->time_depth = (int) perfopt_code_plain(c, 3, (uint64_t) plan->time_depth);
+	plan->value_depth = (int) perfopt_code_plain(c, 3, (uint64_t) plan->value_depth);
+	plan->gaps = perfopt_code_plain(c, 1, plan->gaps);
 	plan->constant = perfopt_code_plain(c, 1, plan->constant);
 	plan->exceptions = perfopt_code_plain(c, 1, plan->exceptions);
 	plan->exponent = (int) perfopt_code_plain(c, 4, (uint64_t) plan->exponent);
@@ -360,6 +367,11 @@ code_plan(PerfoptCoder *c, Plan *plan)
 	plan->unit = code_number(c, plan->unit);
 	plan->first = code_signed(c, plan->first);
 	plan->step = code_number(c, plan->step);
+	plan->late = code_signed(c, plan->late);
+	if (plan->time_depth > 6)
+		plan->time_depth = 6;
+	if (plan->value_depth > 6)
+		plan->value_depth = 6;
 }
 
 typedef struct Chunk
@@ -381,11 +393,11 @@ chunk_init(Chunk *chunk)
 {
 	code_plan(&chunk->coder, &chunk->plan);
 	chunk->time = chunk->plan.first;
-	sequence_init(&chunk->distance, 0);
-	sequence_init(&chunk->values, chunk->plan.base);
-	integers_init(&chunk->missing_models);
-	integers_init(&chunk->distance_models);
-	integers_init(&chunk->value_models);
+	sequence_init(&chunk->distance, chunk->plan.late, 0);
+	sequence_init(&chunk->values, chunk->plan.base, chunk->plan.base);
+	integers_init(&chunk->missing_models, 6);
+	integers_init(&chunk->distance_models, chunk->plan.time_depth);
+	integers_init(&chunk->value_models, chunk->plan.value_depth);
 	perfopt_bits_init(chunk->exception, 2);
 	chunk->was_exception = false;
 }
@@ -410,7 +422,8 @@ code_time(Chunk *chunk, uint64_t time)
 
 	if (!chunk->coder.reading)
 		missing = steps_missing(time - chunk->time, last, step);
-	missing = code_integer(&chunk->coder, &chunk->missing_models, missing);
+	if (chunk->plan.gaps)
+		missing = code_integer(&chunk->coder, &chunk->missing_models, missing);
 	grid = chunk->time - last + step * (missing + 1);
 	chunk->time = grid + code_next(&chunk->coder, &chunk->distance_models, &chunk->distance,
 								   chunk->plan.time_expectation, time - grid);
@@ -442,6 +455,35 @@ code_value(Chunk *chunk, double value)
 
 /* Planning. */
 
+/* The middle one of up to LOOKED_AT integers in two's complement. */
+static uint64_t
+median(uint64_t *x, int n)
+{
+	for (int i = 1; i < n; i++)
+	{
+		uint64_t one = x[i];
+		int j = i;
+
+		for (; j > 0 && (int64_t) x[j - 1] > (int64_t) one; j--)
+			x[j] = x[j - 1];
+		x[j] = one;
+	}
+	return n > 0 ? x[n / 2] : 0;
+}
+
+/* Where to look for the i-th of LOOKED_AT samples out of n, from the first to the last. */
+static int
+looked_at(int i, int n)
+{
+	return n <= LOOKED_AT ? i : (int) ((int64_t) i * (n - 1) / (LOOKED_AT - 1));
+}
+
+static uint64_t
+interval_before(const int64_t *ts, int i, uint64_t unit)
+{
+	return ((uint64_t) ts[i] - (uint64_t) ts[i - 1]) / unit;
+}
+
 /*
  * The step of the grid: the mean interval, in which one that misses samples counts as several.
  * The median of some says what is one; from there the mean finds the step without the jitter.
@@ -449,31 +491,37 @@ code_value(Chunk *chunk, double value)
 static uint64_t
 find_step(const int64_t *ts, int n, uint64_t unit)
 {
-	uint64_t some[STEPS_LOOKED_AT];
-	int count = n - 1 < STEPS_LOOKED_AT ? n - 1 : STEPS_LOOKED_AT;
-	uint64_t median;
+	uint64_t some[LOOKED_AT];
+	int count = n - 1 < LOOKED_AT ? n - 1 : LOOKED_AT;
+	uint64_t usual;
 	uint64_t steps = 0;
 	uint64_t mean;
 
 	for (int i = 0; i < count; i++)
-	{
-		int at = (int) ((int64_t) i * (n - 1) / count);
-		uint64_t interval = ((uint64_t) ts[at + 1] - (uint64_t) ts[at]) / unit;
-		int j = i;
-
-		for (; j > 0 && some[j - 1] > interval; j--)
-			some[j] = some[j - 1];
-		some[j] = interval;
-	}
-	if (count <= 0)
-		return 1;
-	median = some[count / 2] > 0 ? some[count / 2] : 1;
+		some[i] = interval_before(ts, 1 + looked_at(i, n - 1), unit);
+	usual = median(some, count);
+	usual = usual > 0 ? usual : 1;
 	for (int i = 1; i < n; i++)
-		steps += steps_missing(((uint64_t) ts[i] - (uint64_t) ts[i - 1]) / unit, 0, median) + 1;
-	if (steps == 0)
-		steps = 1;
+		steps += steps_missing(interval_before(ts, i, unit), 0, usual) + 1;
+	steps = steps > 0 ? steps : 1;
 	mean = (((uint64_t) ts[n - 1] - (uint64_t) ts[0]) / unit + steps / 2) / steps;
 	return mean > 0 ? mean : 1;
+}
+
+/* The usual distance from the grid through the first sample. */
+static uint64_t
+find_lateness(const int64_t *ts, int n, uint64_t unit, uint64_t step)
+{
+	uint64_t some[LOOKED_AT];
+	int count = n < LOOKED_AT ? n : LOOKED_AT;
+
+	for (int i = 0; i < count; i++)
+	{
+		uint64_t after = ((uint64_t) ts[looked_at(i, n)] - (uint64_t) ts[0]) / unit;
+
+		some[i] = (after + step / 2) % step - step / 2;
+	}
+	return median(some, count);
 }
 
 static void
@@ -481,21 +529,25 @@ plan_times(Plan *plan, const int64_t *ts, int n)
 {
 	Survey survey = { .n = 0 };
 	uint64_t unit = magnitude((uint64_t) ts[0]);
+	double bits;
 
 	for (int i = 1; i < n && unit != 1; i++)
 		unit = common_factor((uint64_t) ts[i] - (uint64_t) ts[i - 1], unit);
 	plan->unit = unit > 0 ? unit : 1;
 	plan->first = divide((uint64_t) ts[0], plan->unit);
 	plan->step = find_step(ts, n, plan->unit);
+	plan->late = find_lateness(ts, n, plan->unit, plan->step);
+	sequence_init(&survey.sequence, plan->late, 0);
 	for (int i = 1; i < n; i++)
 	{
-		uint64_t interval = ((uint64_t) ts[i] - (uint64_t) ts[i - 1]) / plan->unit;
+		uint64_t interval = interval_before(ts, i, plan->unit);
 		uint64_t last = survey.sequence.last;
 		uint64_t missing = steps_missing(interval, last, plan->step);
 
 		survey_add(&survey, interval + last - plan->step * (missing + 1));
+		plan->gaps |= missing > 0;
 	}
-	plan->time_expectation = survey_best(&survey);
+	plan->time_expectation = survey_best(&survey, &bits, &plan->time_depth);
 }
 
 /* The exponent with which the fewest bits are expected; an exception costs 64. */
@@ -533,38 +585,60 @@ find_exponent(const double *value, int n)
 	return best;
 }
 
+/* The common factor of the integers of the values. */
+static uint64_t
+find_factor(const Plan *plan, const double *value, int n)
+{
+	uint64_t factor = 0;
+	uint64_t integer;
+
+	for (int i = 0; i < n && factor != 1; i++)
+		if (to_integer(plan, value[i], &integer))
+			factor = common_factor(magnitude(integer), factor);
+	return factor > 0 ? factor : 1;
+}
+
+/* The integer in the middle of those of some values. */
+static uint64_t
+find_middle(const Plan *plan, const double *value, int n)
+{
+	uint64_t some[LOOKED_AT];
+	int count = 0;
+
+	for (int i = 0; i < n && i < LOOKED_AT; i++)
+		count += to_integer(plan, value[looked_at(i, n)], &some[count]);
+	return median(some, count);
+}
+
 /* Completes a plan with this exponent; returns the bits that the values are expected to take. */
 static double
 plan_integers(Plan *plan, const double *value, int n, int exponent)
 {
 	Survey survey = { .n = 0 };
-	uint64_t factor = 0;
+	uint64_t middle;
 	uint64_t integer;
-	int exceptions = 0;
+	double bits;
 
 	plan->exponent = exponent;
 	plan->factor = 1;
-	for (int i = 0; i < n && factor != 1; i++)
-		if (to_integer(plan, value[i], &integer))
-			factor = common_factor(magnitude(integer), factor);
-	plan->factor = factor > 0 ? factor : 1;
+	plan->factor = find_factor(plan, value, n);
+	middle = find_middle(plan, value, n);
 	for (int i = 0; i < n; i++)
 	{
 		if (!to_integer(plan, value[i], &integer))
-		{
-			exceptions++;
 			continue;
-		}
 		if (survey.n == 0)
 		{
 			plan->base = integer;
-			sequence_init(&survey.sequence, integer);
+			sequence_init(&survey.sequence, middle, integer);
 		}
 		survey_add(&survey, integer);
 	}
-	plan->exceptions = exceptions > 0;
-	plan->value_expectation = survey_best(&survey);
-	return survey_bits(&survey, plan->value_expectation) + 64.0 * exceptions;
+	plan->exceptions = survey.n < n;
+	plan->value_expectation = survey_best(&survey, &bits, &plan->value_depth);
+	if (plan->value_expectation == EXPECT_BASE)
+		plan->base = middle;
+	return bits + 64.0 * (n - survey.n);
 }
 
 static void
@@ -628,27 +702,20 @@ read_head(const uint8_t *data, size_t length, size_t *head)
 	return PERFOPT_CHUNK_CORRUPT;
 }
 
-int
-perfopt_chunk_encode(const int64_t *ts, const double *value, int n, uint8_t *out, size_t capacity,
-					 size_t *used)
+/* As perfopt_chunk_encode(), with a plan for exactly these samples. */
+static int
+encode(const int64_t *ts, const double *value, int n, uint8_t *out, size_t capacity, size_t *used)
 {
 	Chunk chunk;
-	size_t head;
-	size_t room;
+	size_t head = write_head(out, (uint32_t) n);
+	size_t room = capacity - head - CHECKSUM_BYTES;
 	size_t length;
 	uint16_t crc;
 	int done;
 
-	if (n <= 0 || capacity < PERFOPT_CHUNK_MIN_CAPACITY)
-		return 0;
-	if (n > PERFOPT_CHUNK_MAX_SAMPLES)
-		n = PERFOPT_CHUNK_MAX_SAMPLES;
 	memset(&chunk, 0, sizeof chunk);
 	plan_times(&chunk.plan, ts, n);
 	plan_values(&chunk.plan, value, n);
-
-	head = write_head(out, (uint32_t) n);
-	room = capacity - head - CHECKSUM_BYTES;
 	perfopt_coder_write(&chunk.coder, out + head, room);
 	chunk_init(&chunk);
 	for (done = 0; done < n; done++)
@@ -677,6 +744,28 @@ perfopt_chunk_encode(const int64_t *ts, const double *value, int n, uint8_t *out
 	out[length++] = (uint8_t) (crc >> 8);
 	out[length++] = (uint8_t) crc;
 	*used = length;
+	return done;
+}
+
+int
+perfopt_chunk_encode(const int64_t *ts, const double *value, int n, uint8_t *out, size_t capacity,
+					 size_t *used)
+{
+	int done = 0;
+	double guess = (double) capacity;
+
+	if (n <= 0 || capacity < PERFOPT_CHUNK_MIN_CAPACITY)
+		return 0;
+	if (n > PERFOPT_CHUNK_MAX_SAMPLES)
+		n = PERFOPT_CHUNK_MAX_SAMPLES;
+
+	/* A plan for many more than fit would suit them less, and take its time. */
+	for (int tried = 0; done == tried && tried < n;
+		 guess = 1.1 * tried * (double) capacity / (double) *used)
+	{
+		tried = guess < n ? (int) guess : n;
+		done = encode(ts, value, tried, out, capacity, used);
+	}
 	return done;
 }
 

@@ -21,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PERFOPT_BIT_MEMORY 96
+#define PERFOPT_BIT_MEMORY 64
 
 typedef struct PerfoptBit
 {
@@ -42,23 +42,23 @@ typedef struct PerfoptCoder
 	size_t capacity;
 	const uint8_t *in;
 	const uint8_t *end;
-	uint16_t rate[PERFOPT_BIT_MEMORY];
 } PerfoptCoder;
 
-static inline void
-perfopt_coder_init(PerfoptCoder *c, bool reading)
-{
-	*c = (PerfoptCoder){ .reading = reading, .range = UINT32_MAX };
-	for (unsigned i = 0; i < PERFOPT_BIT_MEMORY; i++)
-		c->rate[i] = (uint16_t) (131072 / (2 * i + 3));
-}
+/* How far a probability goes towards what was seen, in 1/65536: 1 / (seen + 2). */
+#define PERFOPT_RATE(n) (65536 / ((n) + 2))
+#define PERFOPT_RATES_4(n) \
+	PERFOPT_RATE(n), PERFOPT_RATE(n + 1), PERFOPT_RATE(n + 2), PERFOPT_RATE(n + 3)
+#define PERFOPT_RATES_16(n) \
+	PERFOPT_RATES_4(n), PERFOPT_RATES_4(n + 4), PERFOPT_RATES_4(n + 8), PERFOPT_RATES_4(n + 12)
+
+static const uint16_t perfopt_bit_rate[PERFOPT_BIT_MEMORY] = {
+	PERFOPT_RATES_16(0), PERFOPT_RATES_16(16), PERFOPT_RATES_16(32), PERFOPT_RATES_16(48)
+};
 
 static inline void
 perfopt_coder_write(PerfoptCoder *c, uint8_t *out, size_t capacity)
 {
-	perfopt_coder_init(c, false);
-	c->out = out;
-	c->capacity = capacity;
+	*c = (PerfoptCoder){ .range = UINT32_MAX, .out = out, .capacity = capacity };
 }
 
 static inline uint8_t
@@ -70,9 +70,7 @@ perfopt_coder_next(PerfoptCoder *c)
 static inline void
 perfopt_coder_read(PerfoptCoder *c, const uint8_t *in, size_t length)
 {
-	perfopt_coder_init(c, true);
-	c->in = in;
-	c->end = in + length;
+	*c = (PerfoptCoder){ .reading = true, .range = UINT32_MAX, .in = in, .end = in + length };
 	for (int i = 0; i < 4; i++)
 		c->code = c->code << 8 | perfopt_coder_next(c);
 }
@@ -162,7 +160,7 @@ static inline bool
 perfopt_code_bit(PerfoptCoder *c, PerfoptBit *model, bool bit)
 {
 	uint32_t bound = (c->range >> 16) * model->zero;
-	uint32_t rate = c->rate[model->seen];
+	uint32_t rate = perfopt_bit_rate[model->seen];
 
 	if (c->reading)
 		bit = c->code >= bound;
