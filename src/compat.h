@@ -13,6 +13,7 @@
 #include "catalog/pg_database.h"
 #include "catalog/pg_foreign_server.h"
 #include "pgstat.h"
+#include "storage/bufmgr.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/guc_tables.h"
@@ -131,6 +132,30 @@ perfopt_guc_variables(int *n)
 	*n = GetNumConfigOptions();
 	return get_guc_variables();
 #endif
+}
+
+/* 16 gave the estimates of a table's statistics other names. */
+#if PG_VERSION_NUM >= 160000
+#define PERFOPT_STAT_LIVE(stats) ((stats)->live_tuples)
+#define PERFOPT_STAT_DEAD(stats) ((stats)->dead_tuples)
+#define PERFOPT_STAT_MODIFIED(stats) ((stats)->mod_since_analyze)
+#else
+#define PERFOPT_STAT_LIVE(stats) ((stats)->n_live_tuples)
+#define PERFOPT_STAT_DEAD(stats) ((stats)->n_dead_tuples)
+#define PERFOPT_STAT_MODIFIED(stats) ((stats)->changes_since_analyze)
+#endif
+
+/* The first page of a relation's file; 16 gave the address of a file other names. */
+static inline Buffer
+perfopt_read_first_page(Oid tablespace, Oid database, Oid filenode, bool permanent)
+{
+#if PG_VERSION_NUM >= 160000
+	RelFileLocator file = { .spcOid = tablespace, .dbOid = database, .relNumber = filenode };
+#else
+	RelFileNode file = { .spcNode = tablespace, .dbNode = database, .relNode = filenode };
+#endif
+
+	return ReadBufferWithoutRelcache(file, MAIN_FORKNUM, 0, RBM_NORMAL, NULL, permanent);
 }
 
 static inline bool

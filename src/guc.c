@@ -7,18 +7,37 @@
 #include <limits.h>
 
 #include "miscadmin.h"
+#include "nodes/pg_list.h"
 #include "utils/guc.h"
+#include "utils/varlena.h"
 
 #include "guc.h"
 
 bool perfopt_allow_private_targets = true;
 int perfopt_collect_interval_s = 30;
 char *perfopt_database = NULL;
+char *perfopt_databases = NULL;
 int perfopt_max_load_users = 1000;
 int perfopt_probe_timeout_ms = 2000;
 int perfopt_retention_raw_min = 7 * 24 * 60;
 int perfopt_sampling_frequency = 10;
 int perfopt_top_statements = 50;
+int perfopt_top_tables = 30;
+
+/* Only the form: databases come and go, so what is missing is said in perfopt.source_status. */
+static bool
+check_databases(char **newval, void **extra, GucSource source)
+{
+	char *copy = pstrdup(*newval);
+	List *names = NIL;
+	bool valid = SplitIdentifierString(copy, ',', &names);
+
+	if (!valid)
+		GUC_check_errdetail("List syntax is invalid.");
+	list_free(names);
+	pfree(copy);
+	return valid;
+}
 
 void
 perfopt_guc_init(void)
@@ -42,6 +61,13 @@ perfopt_guc_init(void)
 								   "Database that holds the extension perfopt and its data.", NULL,
 								   &perfopt_database, "postgres", PGC_POSTMASTER, 0, NULL, NULL,
 								   NULL);
+
+	DefineCustomStringVariable(
+		"perfopt.databases",
+		"Databases whose tables, indexes and sequences are watched, beside perfopt.database.",
+		"A list of names separated by commas; * stands for all that allow connections and are no "
+		"templates.",
+		&perfopt_databases, "", PGC_SIGHUP, GUC_LIST_INPUT, check_databases, NULL, NULL);
 
 	DefineCustomIntVariable("perfopt.max_load_users", "Most users that one load test may simulate.",
 							NULL, &perfopt_max_load_users, 1000, 1, 10000, PGC_SIGHUP, 0, NULL,
@@ -67,6 +93,12 @@ perfopt_guc_init(void)
 							"How many statements are followed: the busiest of each reading.",
 							"Zero reads no statements.", &perfopt_top_statements, 50, 0, 1000,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"perfopt.top_tables", "How many tables and indexes of each database are shown.",
+		"So many of the busiest tables and indexes, so many of the largest indexes, and a third as "
+		"many tables with most dead rows, with most rows modified since ANALYZE, and of the "
+		"largest.",
+		&perfopt_top_tables, 30, 1, 1000, PGC_SIGHUP, 0, NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("perfopt");
 }

@@ -132,6 +132,18 @@ extern const PerfoptMetric perfopt_os_metrics[];
 extern const int perfopt_os_nmetrics;
 extern void perfopt_collect_os(PerfoptBatch *batch);
 
+extern const PerfoptMetric perfopt_tables_metrics[];
+extern const int perfopt_tables_nmetrics;
+extern void perfopt_collect_tables(PerfoptBatch *batch);
+
+extern const PerfoptMetric perfopt_sequences_metrics[];
+extern const int perfopt_sequences_nmetrics;
+extern void perfopt_collect_sequences(PerfoptBatch *batch);
+
+extern const PerfoptMetric perfopt_databases_metrics[];
+extern const int perfopt_databases_nmetrics;
+extern void perfopt_collect_databases(PerfoptBatch *batch);
+
 extern const PerfoptMetric perfopt_redis_metrics[];
 extern const int perfopt_redis_nmetrics;
 extern void perfopt_collect_redis(PerfoptBatch *batch);

@@ -21,6 +21,7 @@
 #include "storage/procarray.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/timestamp.h"
 
@@ -34,12 +35,12 @@
 static ProcessUtility_hook_type prev_process_utility = NULL;
 static bool wake_at_commit = false;
 
-/* The caller holds the mutex. */
 bool
-perfopt_worker_paused(void)
+perfopt_worker_paused(const char *database)
 {
 	for (int i = 0; i < PERFOPT_MAX_PAUSES; i++)
-		if (perfopt_worker_shared->pauses[i] != 0)
+		if (perfopt_worker_shared->pauses[i].pid != 0 &&
+			strcmp(NameStr(perfopt_worker_shared->pauses[i].database), database) == 0)
 			return true;
 	return false;
 }
@@ -49,8 +50,8 @@ clear_pause(void)
 {
 	SpinLockAcquire(&perfopt_worker_shared->mutex);
 	for (int i = 0; i < PERFOPT_MAX_PAUSES; i++)
-		if (perfopt_worker_shared->pauses[i] == MyProcPid)
-			perfopt_worker_shared->pauses[i] = 0;
+		if (perfopt_worker_shared->pauses[i].pid == MyProcPid)
+			perfopt_worker_shared->pauses[i].pid = 0;
 	SpinLockRelease(&perfopt_worker_shared->mutex);
 }
 
@@ -61,23 +62,28 @@ clear_pause_at_exit(int code, Datum arg)
 }
 
 static int
-connected_workers(pid_t *pids)
+connected_workers(const char *database, pid_t *pids)
 {
 	int n = 0;
 
 	SpinLockAcquire(&perfopt_worker_shared->mutex);
 	for (int i = 0; i < PERFOPT_WORKER_SLOTS; i++)
-		if (perfopt_worker_shared->slots[i].pid != 0 && perfopt_worker_shared->slots[i].connected)
-			pids[n++] = perfopt_worker_shared->slots[i].pid;
+	{
+		const WorkerSlot *slot = &perfopt_worker_shared->slots[i];
+
+		if (slot->pid != 0 && slot->connected && strcmp(NameStr(slot->database), database) == 0)
+			pids[n++] = slot->pid;
+	}
 	SpinLockRelease(&perfopt_worker_shared->mutex);
 	return n;
 }
 
 /*
- * Keeps workers from connecting until clear_pause(), and sends away those that are connected.
+ * Keeps workers from connecting to a database until clear_pause(), and sends away those that are
+ * connected to it.
  */
 static void
-pause_workers(void)
+pause_workers(const char *database)
 {
 	static bool exit_callback = false;
 	TimestampTz give_up = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LEAVE_TIMEOUT_MS);
@@ -92,15 +98,18 @@ pause_workers(void)
 	SpinLockAcquire(&perfopt_worker_shared->mutex);
 	for (int i = 0; i < PERFOPT_MAX_PAUSES; i++)
 	{
-		if (perfopt_worker_shared->pauses[i] == 0)
+		WorkerPause *pause = &perfopt_worker_shared->pauses[i];
+
+		if (pause->pid == 0)
 		{
-			perfopt_worker_shared->pauses[i] = MyProcPid;
+			pause->pid = MyProcPid;
+			namestrcpy(&pause->database, database);
 			break;
 		}
 	}
 	SpinLockRelease(&perfopt_worker_shared->mutex);
 
-	n = connected_workers(pids);
+	n = connected_workers(database, pids);
 	for (int i = 0; i < n; i++)
 		kill(pids[i], SIGTERM);
 
@@ -110,7 +119,7 @@ pause_workers(void)
 						 PERFOPT_WAIT_EVENT_MAIN);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
-		n = connected_workers(pids);
+		n = connected_workers(database, pids);
 	}
 }
 
@@ -152,17 +161,22 @@ database_needed_free(Node *stmt)
 	}
 }
 
-/* Somebody who may not do it anyway must not be able to stop the workers by trying. */
-static bool
-must_pause(Node *stmt)
+/*
+ * The database that the workers have to leave for a statement, or NULL.  Somebody who may not do it
+ * anyway must not be able to stop them by trying.
+ */
+static const char *
+database_to_leave(Node *stmt)
 {
 	const char *dbname = database_needed_free(stmt);
 	Oid dbid;
 
-	if (dbname == NULL || perfopt_database == NULL || strcmp(dbname, perfopt_database) != 0)
-		return false;
+	if (dbname == NULL)
+		return NULL;
 	dbid = get_database_oid(dbname, true);
-	return OidIsValid(dbid) && dbid != MyDatabaseId && perfopt_owns_database(dbid, GetUserId());
+	if (!OidIsValid(dbid) || dbid == MyDatabaseId || !perfopt_owns_database(dbid, GetUserId()))
+		return NULL;
+	return dbname;
 }
 
 static bool
@@ -187,14 +201,15 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 				DestReceiver *dest, QueryCompletion *qc)
 {
 	bool wake = brings_work(pstmt->utilityStmt);
+	const char *leave = database_to_leave(pstmt->utilityStmt);
 
-	if (!must_pause(pstmt->utilityStmt))
+	if (leave == NULL)
 		prev_process_utility(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc);
 	else
 	{
 		PG_TRY();
 		{
-			pause_workers();
+			pause_workers(leave);
 			prev_process_utility(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest,
 								 qc);
 		}

@@ -12,7 +12,7 @@
 #include "worker/worker.h"
 
 #define PERFOPT_STATIC_SLOTS 8   /* static workers, by index */
-#define PERFOPT_DYNAMIC_SLOTS 64 /* load workers */
+#define PERFOPT_DYNAMIC_SLOTS 64 /* load workers, and those that the collector sends */
 #define PERFOPT_WORKER_SLOTS (PERFOPT_STATIC_SLOTS + PERFOPT_DYNAMIC_SLOTS)
 #define PERFOPT_MAX_PAUSES 8
 
@@ -20,7 +20,8 @@ typedef struct WorkerSlot
 {
 	pid_t pid;      /* 0 when free */
 	int procno;     /* its place in the server's process array */
-	bool connected; /* to perfopt.database, or just about to */
+	bool connected; /* to that database, or just about to */
+	NameData database;
 
 	/* Static workers only. */
 	uint64 requested; /* cycles asked for by perfopt_worker_run_once */
@@ -30,17 +31,25 @@ typedef struct WorkerSlot
 	PerfoptWorkerStats stats;
 } WorkerSlot;
 
+/* A backend whose DDL needs a database free of workers. */
+typedef struct WorkerPause
+{
+	pid_t pid; /* 0 when free */
+	NameData database;
+} WorkerPause;
+
 typedef struct WorkerShared
 {
-	slock_t mutex;                    /* guards all below */
-	bool database_missing;            /* the last attempt to connect found no such database */
-	pid_t pauses[PERFOPT_MAX_PAUSES]; /* backends whose DDL needs perfopt.database free */
+	slock_t mutex;         /* guards all below */
+	bool database_missing; /* the last attempt to connect found no such database */
+	WorkerPause pauses[PERFOPT_MAX_PAUSES];
 	WorkerSlot slots[PERFOPT_WORKER_SLOTS];
 } WorkerShared;
 
 extern WorkerShared *perfopt_worker_shared;
 
-extern bool perfopt_worker_paused(void);
+/* Somebody's DDL needs that database free; the caller holds the mutex. */
+extern bool perfopt_worker_paused(const char *database);
 
 /* Asks a static worker for a cycle and wakes it; returns the number of the request. */
 extern uint64 perfopt_worker_request(int index);

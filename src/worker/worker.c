@@ -16,6 +16,7 @@
 #include "storage/procarray.h"
 #include "storage/shmem.h"
 #include "tcop/tcopprot.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timeout.h"
@@ -120,10 +121,10 @@ enter_slot(int first, int last)
 	SpinLockRelease(&perfopt_worker_shared->mutex);
 
 	if (my_slot == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("too many perfopt workers are running"),
-				 errdetail("At most %d load workers run at a time.", PERFOPT_DYNAMIC_SLOTS)));
+		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+						errmsg("too many perfopt workers are running"),
+						errdetail("At most %d workers run at a time beside the permanent ones.",
+								  PERFOPT_DYNAMIC_SLOTS)));
 
 	before_shmem_exit(leave_slot, (Datum) 0);
 }
@@ -194,6 +195,51 @@ database_missing(void)
 	return missing;
 }
 
+/* Under one lock, so that DDL either sees us connected or we see its pause. */
+static bool
+announce_connection(const char *database)
+{
+	bool paused;
+
+	SpinLockAcquire(&perfopt_worker_shared->mutex);
+	paused = perfopt_worker_paused(database);
+	if (!paused)
+	{
+		my_slot->connected = true;
+		namestrcpy(&my_slot->database, database);
+	}
+	SpinLockRelease(&perfopt_worker_shared->mutex);
+	return !paused;
+}
+
+/*
+ * A worker must neither wait long for a lock, nor for a standby, nor resolve a name in a schema where a
+ * user could have put something.  Shorter than deadlock_timeout, so that in a deadlock it is always the
+ * worker that gives in.
+ */
+static void
+settle_session(void)
+{
+	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_SUSET, PGC_S_SESSION);
+	SetConfigOption("lock_timeout", "500ms", PGC_USERSET, PGC_S_SESSION);
+	SetConfigOption("synchronous_commit", "local", PGC_USERSET, PGC_S_SESSION);
+	SetConfigOption("jit", "off", PGC_USERSET, PGC_S_SESSION);
+	SetConfigOption("max_parallel_workers_per_gather", "0", PGC_USERSET, PGC_S_SESSION);
+	SetConfigOption("TimeZone", "UTC", PGC_USERSET, PGC_S_SESSION);
+	SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_SESSION);
+	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_SESSION);
+}
+
+bool
+perfopt_worker_visit(const char *database)
+{
+	if (!announce_connection(database))
+		return false;
+	BackgroundWorkerInitializeConnection(database, NULL, 0);
+	settle_session();
+	return true;
+}
+
 void
 perfopt_worker_connect(void)
 {
@@ -204,42 +250,17 @@ perfopt_worker_connect(void)
 	while (database_missing() && !ConfigReloadPending && GetCurrentTimestamp() < give_up)
 		rest(MISSING_DATABASE_REST_MS);
 
-	for (;;)
-	{
-		bool paused;
-
-		/* Under one lock, so that DDL either sees us connected or we see its pause. */
-		SpinLockAcquire(&perfopt_worker_shared->mutex);
-		paused = perfopt_worker_paused();
-		if (!paused)
-		{
-			my_slot->connected = true;
-			perfopt_worker_shared->database_missing = false;
-		}
-		SpinLockRelease(&perfopt_worker_shared->mutex);
-		if (!paused)
-			break;
+	while (!announce_connection(perfopt_database))
 		rest(200);
-	}
+	SpinLockAcquire(&perfopt_worker_shared->mutex);
+	perfopt_worker_shared->database_missing = false;
+	SpinLockRelease(&perfopt_worker_shared->mutex);
 
 	prev_emit_log_hook = emit_log_hook;
 	emit_log_hook = note_missing_database;
 	BackgroundWorkerInitializeConnection(perfopt_database, NULL, 0);
 	emit_log_hook = prev_emit_log_hook;
-
-	/*
-	 * A worker must neither wait long for a lock, nor for a standby, nor resolve a name in a schema
-	 * where a user could have put something.  Shorter than deadlock_timeout, so that in a deadlock
-	 * it is always the worker that gives in.
-	 */
-	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_SUSET, PGC_S_SESSION);
-	SetConfigOption("lock_timeout", "500ms", PGC_USERSET, PGC_S_SESSION);
-	SetConfigOption("synchronous_commit", "local", PGC_USERSET, PGC_S_SESSION);
-	SetConfigOption("jit", "off", PGC_USERSET, PGC_S_SESSION);
-	SetConfigOption("max_parallel_workers_per_gather", "0", PGC_USERSET, PGC_S_SESSION);
-	SetConfigOption("TimeZone", "UTC", PGC_USERSET, PGC_S_SESSION);
-	SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_SESSION);
-	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_SESSION);
+	settle_session();
 }
 
 static int64

@@ -7,8 +7,8 @@
  * never piled up.  An ERROR that leaves cycle() aborts its transaction, is logged when it differs
  * from the one before, and the loop goes on; a cycle that runs past its deadline is cancelled.
  *
- * Dynamic workers (load tests) call perfopt_worker_begin() and perfopt_worker_connect() and run a loop
- * of their own.
+ * Dynamic workers (load tests, and what the collector sends to other databases) call
+ * perfopt_worker_begin() and then perfopt_worker_connect() or perfopt_worker_visit().
  *
  * Workers that are connected to a database leave it when somebody drops, renames, moves or copies
  * that database, and come back afterwards.
@@ -75,6 +75,12 @@ extern void perfopt_worker_get_stats(int index, PerfoptWorkerStats *stats);
  */
 extern void perfopt_worker_begin(const char *name);
 extern void perfopt_worker_connect(void);
+
+/*
+ * For short-lived ones, instead of the latter: connects to any database, or returns false when somebody
+ * just now needs that one free.  Ends the process when the database cannot be connected to.
+ */
+extern bool perfopt_worker_visit(const char *database);
 
 /* True when SIGHUP came; re-reads the configuration files then. */
 extern bool perfopt_worker_reload(void);
