@@ -97,8 +97,8 @@ perfopt_guc_init(void)
 		"perfopt.top_tables", "How many tables and indexes of each database are shown.",
 		"So many of the busiest tables and indexes, so many of the largest indexes, and a third as "
 		"many tables with most dead rows, with most rows modified since ANALYZE, and of the "
-		"largest.",
-		&perfopt_top_tables, 30, 1, 1000, PGC_SIGHUP, 0, NULL, NULL, NULL);
+		"largest. Zero reads no tables.",
+		&perfopt_top_tables, 30, 0, 1000, PGC_SIGHUP, 0, NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("perfopt");
 }

@@ -31,7 +31,6 @@
 #define MAINTAIN_INTERVAL_MS (60 * 60 * 1000)
 #define MAINTAIN_RETRY_MS (60 * 1000)
 #define MINUTE_MS (55 * 1000) /* every other cycle, be it a moment early */
-#define TEN_MINUTES_MS (10 * 60 * 1000 - 5000)
 #define MAX_SOURCES 32
 #define MAX_LABELS 8
 
@@ -62,8 +61,8 @@ static const PerfoptSource collector_sources[] = {
 	  &perfopt_calls_nmetrics },
 	{ "tables", "database", MINUTE_MS, perfopt_collect_tables, perfopt_tables_metrics,
 	  &perfopt_tables_nmetrics },
-	{ "sequences", "database", TEN_MINUTES_MS, perfopt_collect_sequences,
-	  perfopt_sequences_metrics, &perfopt_sequences_nmetrics },
+	{ "sequences", "database", 10 * MINUTE_MS, perfopt_collect_sequences, perfopt_sequences_metrics,
+	  &perfopt_sequences_nmetrics },
 	{ "databases", "database", 0, perfopt_collect_databases, perfopt_databases_metrics,
 	  &perfopt_databases_nmetrics },
 };

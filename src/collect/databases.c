@@ -173,6 +173,8 @@ watch_or_complain(HeapTuple tuple, TupleDesc desc, List **names, bool all, List 
 	foreach (lc, *names)
 		if (strcmp(lfirst(lc), name) == 0)
 			*names = foreach_delete_current(*names, lc);
+	if (perfopt_top_tables == 0)
+		return;
 	if (oid == MyDatabaseId ? !perfopt_tables_home_large()
 							: !listed && !(all && connectable && !template))
 		return;

@@ -350,7 +350,7 @@ perfopt_collect_tables(PerfoptBatch *batch)
 	PerfoptReadingLimits limits;
 	PerfoptReading reading;
 
-	if (home_large)
+	if (home_large || perfopt_top_tables == 0)
 		return;
 	perfopt_tables_limits(&limits, 1, true);
 	perfopt_collect_begin_sql();
