@@ -9,7 +9,6 @@
 #include "storage/proc.h"
 #include "storage/procarray.h"
 #include "storage/shmem.h"
-#include "utils/hsearch.h"
 #include "utils/wait_event.h"
 
 #include "compat.h"
@@ -19,17 +18,20 @@
 
 #define WAIT_CLASS_MASK 0xFF000000
 
+/* How many processes ahead their memory is asked for: enough to hide a miss of all caches. */
+#define PREFETCH_DISTANCE 8
+
 /* Guarded by PERFOPT_SAMPLER_LOCK. */
 typedef struct SamplerShared
 {
 	int ticks;
 	uint64 overflow;
+	PerfoptCountTable table;
 } SamplerShared;
 
 SamplerProc *perfopt_sampler_procs = NULL;
 
 static SamplerShared *sampler_shared = NULL;
-static HTAB *sampler_counts = NULL;
 
 /* As many places as the server has in its process array, without the dummies of prepared xacts. */
 static int
@@ -43,15 +45,12 @@ perfopt_sampler_shmem_size(void)
 {
 	Size size = MAXALIGN(sizeof(SamplerShared));
 
-	size = add_size(size, MAXALIGN(mul_size(max_procs(), sizeof(SamplerProc))));
-	return add_size(size,
-					hash_estimate_size(PERFOPT_SAMPLER_MAX_KEYS, sizeof(PerfoptSessionCount)));
+	return add_size(size, MAXALIGN(mul_size(max_procs(), sizeof(SamplerProc))));
 }
 
 void
 perfopt_sampler_shmem_setup(void)
 {
-	HASHCTL ctl;
 	bool found;
 
 	sampler_shared = ShmemInitStruct("perfopt sampler", sizeof(SamplerShared), &found);
@@ -62,13 +61,6 @@ perfopt_sampler_shmem_setup(void)
 		ShmemInitStruct("perfopt sampler processes", max_procs() * sizeof(SamplerProc), &found);
 	if (!found)
 		memset(perfopt_sampler_procs, 0, max_procs() * sizeof(SamplerProc));
-
-	memset(&ctl, 0, sizeof(ctl));
-	ctl.keysize = sizeof(PerfoptSessionKey);
-	ctl.entrysize = sizeof(PerfoptSessionCount);
-	sampler_counts =
-		ShmemInitHash("perfopt sampler counts", PERFOPT_SAMPLER_MAX_KEYS, PERFOPT_SAMPLER_MAX_KEYS,
-					  &ctl, HASH_ELEM | HASH_BLOBS | HASH_FIXED_SIZE);
 }
 
 long
@@ -86,12 +78,15 @@ look_at(PGPROC *proc, int procno, PerfoptSessionKey *key)
 {
 	const SamplerProc *told = &perfopt_sampler_procs[procno];
 	int pid = *(volatile int *) &proc->pid;
-	uint32 wait = *(volatile uint32 *) &proc->wait_event_info;
-	bool in_xact = LocalTransactionIdIsValid(PERFOPT_PROC_LXID(proc));
-	bool told_valid = told->pid == pid;
+	uint32 wait;
+	bool in_xact;
+	bool told_valid;
 
 	if (pid == 0 || pid == MyProcPid)
 		return false;
+	wait = *(volatile uint32 *) &proc->wait_event_info;
+	in_xact = LocalTransactionIdIsValid(PERFOPT_PROC_LXID(proc));
+	told_valid = told->pid == pid;
 
 	memset(key, 0, sizeof(*key));
 	key->database = proc->databaseId;
@@ -128,6 +123,21 @@ look_at(PGPROC *proc, int procno, PerfoptSessionKey *key)
 	return true;
 }
 
+/*
+ * Nearly all the time of a look goes into waiting for memory: between two looks the sessions have had
+ * the caches for themselves.  So it is asked for some processes ahead.
+ */
+static inline void
+prefetch(int procno)
+{
+	const PGPROC *proc = &ProcGlobal->allProcs[procno];
+
+	__builtin_prefetch(&proc->pid);
+	__builtin_prefetch(&proc->roleId);
+	__builtin_prefetch(&proc->wait_event_info);
+	__builtin_prefetch(&perfopt_sampler_procs[procno]);
+}
+
 const char *
 perfopt_sampler_cycle(void)
 {
@@ -138,16 +148,12 @@ perfopt_sampler_cycle(void)
 	for (int i = 0; i < nprocs; i++)
 	{
 		PerfoptSessionKey key;
-		PerfoptSessionCount *count;
-		bool found;
 
-		if (!look_at(&ProcGlobal->allProcs[i], i, &key))
-			continue;
-		count = hash_search(sampler_counts, &key, HASH_ENTER_NULL, &found);
-		if (count == NULL)
+		if (i + PREFETCH_DISTANCE < nprocs)
+			prefetch(i + PREFETCH_DISTANCE);
+		if (look_at(&ProcGlobal->allProcs[i], i, &key) &&
+			!perfopt_counts_add(&sampler_shared->table, &key))
 			sampler_shared->overflow++;
-		else
-			count->n = found ? count->n + 1 : 1;
 	}
 	LWLockRelease(perfopt_lwlock(PERFOPT_SAMPLER_LOCK));
 	return NULL;
@@ -156,8 +162,7 @@ perfopt_sampler_cycle(void)
 void
 perfopt_sampler_drain(PerfoptSessionCounts *counts)
 {
-	HASH_SEQ_STATUS scan;
-	PerfoptSessionCount *count;
+	PerfoptCountTable *table = &sampler_shared->table;
 
 	/* Allocated before the lock is taken, so that nothing can fail under it. */
 	memset(counts, 0, sizeof(*counts));
@@ -166,12 +171,9 @@ perfopt_sampler_drain(PerfoptSessionCounts *counts)
 	LWLockAcquire(perfopt_lwlock(PERFOPT_SAMPLER_LOCK), LW_EXCLUSIVE);
 	counts->ticks = sampler_shared->ticks;
 	counts->overflow = sampler_shared->overflow;
-	hash_seq_init(&scan, sampler_counts);
-	while ((count = hash_seq_search(&scan)) != NULL)
-	{
-		counts->counts[counts->ncounts++] = *count;
-		hash_search(sampler_counts, &count->key, HASH_REMOVE, NULL);
-	}
+	counts->ncounts = table->ncounts;
+	memcpy(counts->counts, table->counts, table->ncounts * sizeof(PerfoptSessionCount));
+	perfopt_counts_clear(table);
 	sampler_shared->ticks = 0;
 	sampler_shared->overflow = 0;
 	LWLockRelease(perfopt_lwlock(PERFOPT_SAMPLER_LOCK));

@@ -17,28 +17,12 @@
 #ifndef PERFOPT_SAMPLER_H
 #define PERFOPT_SAMPLER_H
 
-/* Distinct combinations kept between two drains; further ones are counted as overflow. */
-#define PERFOPT_SAMPLER_MAX_KEYS 4096
-
-typedef struct PerfoptSessionKey
-{
-	uint64 query_id; /* 0 unknown */
-	Oid database;
-	Oid role;
-	uint32 operation;       /* perfopt.operation.operation_id, 0 outside load tests */
-	uint32 wait_event_info; /* as in pgstat; 0 is on CPU */
-} PerfoptSessionKey;
-
-typedef struct PerfoptSessionCount
-{
-	PerfoptSessionKey key;
-	uint32 n; /* times seen */
-} PerfoptSessionCount;
+#include "sampler/counts.h"
 
 typedef struct PerfoptSessionCounts
 {
 	int ticks;       /* times that the sampler looked; n / ticks = average active sessions */
-	uint64 overflow; /* sightings lost for want of room in the table */
+	uint64 overflow; /* sightings lost: more combinations than PERFOPT_SAMPLER_MAX_KEYS */
 	int ncounts;
 	PerfoptSessionCount *counts; /* palloc'd in the caller's context */
 } PerfoptSessionCounts;

@@ -29,6 +29,9 @@
 /* Seconds until the postmaster starts a worker again that ended. */
 #define RESTART_S 5
 
+/* How often the books of a worker without a database are written, in microseconds. */
+#define BOOKS_US 500000
+
 /* A cycle may take as long as its interval, but never less than this before it is cancelled. */
 #define MIN_DEADLINE_MS 5000
 
@@ -287,17 +290,13 @@ run_cycle(const PerfoptWorkerDef *def, MemoryContext context)
 {
 	static int last_sqlerrcode = 0;
 	const char *volatile problem = NULL;
-	MemoryContext oldcontext = MemoryContextSwitchTo(context);
+	MemoryContext oldcontext;
 
+	/* No transactions here, so no way to clean up: an error ends and restarts the worker. */
 	if (!def->needs_database)
-	{
-		/* No transactions here, so no way to clean up: an error ends and restarts the worker. */
-		problem = def->cycle();
-		MemoryContextSwitchTo(oldcontext);
-		MemoryContextReset(context);
-		return problem;
-	}
+		return def->cycle();
 
+	oldcontext = MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
 		enable_timeout_after(STATEMENT_TIMEOUT, perfopt_worker_deadline_ms(def->interval_ms()));
@@ -327,17 +326,35 @@ run_cycle(const PerfoptWorkerDef *def, MemoryContext context)
 	return problem;
 }
 
-/* One cycle with its bookkeeping in the shared slot. */
+/* CPU time since the last call, as the mean of the cycles since then: waking up for them is in it. */
 static void
-account_cycle(const PerfoptWorkerDef *def, MemoryContext context, TimestampTz due)
+account_cpu(void)
+{
+	static int64 cpu = 0;
+	static uint64 cycles = 0;
+	int64 now = cpu_time_us();
+
+	SpinLockAcquire(&perfopt_worker_shared->mutex);
+	if (my_slot->stats.cycles > cycles)
+		my_slot->stats.last_cpu_us = (now - cpu) / (int64) (my_slot->stats.cycles - cycles);
+	cycles = my_slot->stats.cycles;
+	SpinLockRelease(&perfopt_worker_shared->mutex);
+	cpu = now;
+}
+
+/* One cycle with its bookkeeping in the shared slot, where it stands for `cycles` of its kind. */
+static void
+account_cycle(const PerfoptWorkerDef *def, MemoryContext context, TimestampTz due, uint64 cycles)
 {
 	uint64 request;
-	int64 cpu = cpu_time_us();
+	bool served;
 	TimestampTz began = GetCurrentTimestamp();
+	TimestampTz ended;
 	const char *problem;
 
 	SpinLockAcquire(&perfopt_worker_shared->mutex);
 	request = my_slot->requested;
+	served = request > my_slot->completed;
 	SpinLockRelease(&perfopt_worker_shared->mutex);
 
 	if (def->needs_database)
@@ -346,15 +363,17 @@ account_cycle(const PerfoptWorkerDef *def, MemoryContext context, TimestampTz du
 	if (def->needs_database)
 		pgstat_report_activity(STATE_IDLE, NULL);
 
+	ended = GetCurrentTimestamp();
 	SpinLockAcquire(&perfopt_worker_shared->mutex);
 	my_slot->completed = request;
 	strlcpy(my_slot->problem, problem ? problem : "", sizeof(my_slot->problem));
-	my_slot->stats.cycles++;
-	my_slot->stats.last_wall_us = GetCurrentTimestamp() - began;
-	my_slot->stats.last_cpu_us = cpu_time_us() - cpu;
+	my_slot->stats.cycles += cycles;
+	my_slot->stats.last_wall_us = ended - began;
 	my_slot->stats.last_lag_us = Max(began - due, 0);
 	SpinLockRelease(&perfopt_worker_shared->mutex);
-	ConditionVariableBroadcast(&my_slot->done);
+	if (served)
+		ConditionVariableBroadcast(&my_slot->done);
+	account_cpu();
 }
 
 bool
@@ -392,28 +411,70 @@ next_due(TimestampTz due, TimestampTz now, int64 interval_us)
 	return due + (missed + 1) * interval_us;
 }
 
-void
-perfopt_worker_main(Datum arg)
+/*
+ * The loop of a worker without a database, whose cycles are many and take microseconds: looking after
+ * them as after others would take longer than they do.  So what a signal or another process can change
+ * is looked at when the latch was set, and the books are written at intervals.
+ */
+static void
+run_without_database(const PerfoptWorkerDef *def)
 {
-	int index = DatumGetInt32(arg);
-	const PerfoptWorkerDef *def = &worker_defs[index];
-	MemoryContext context;
-	TimestampTz due;
+	TimestampTz due = GetCurrentTimestamp();
+	TimestampTz booked = 0;
+	int64 interval_us = 0;
+	uint64 unbooked = 0;
+	int events = WL_LATCH_SET;
 
-	take_signals();
-	enter_slot(index, index + 1);
-	if (def->needs_database)
-		perfopt_worker_connect();
+	for (;;)
+	{
+		TimestampTz now;
 
-	context = AllocSetContextCreate(TopMemoryContext, "perfopt cycle", ALLOCSET_DEFAULT_SIZES);
-	due = GetCurrentTimestamp();
+		if (events & WL_LATCH_SET)
+		{
+			ResetLatch(MyLatch);
+			CHECK_FOR_INTERRUPTS();
+			if (perfopt_worker_reload())
+				due = GetCurrentTimestamp();
+			interval_us = def->interval_ms() * INT64CONST(1000);
+			if (perfopt_worker_asked())
+				account_cycle(def, NULL, due, 1);
+		}
+
+		now = GetCurrentTimestamp();
+		if (interval_us > 0 && due <= now)
+		{
+			unbooked++;
+			if (now >= booked && now < booked + BOOKS_US)
+				(void) def->cycle();
+			else
+			{
+				account_cycle(def, NULL, due, unbooked);
+				booked = now;
+				unbooked = 0;
+			}
+		}
+		if (interval_us > 0)
+			due = next_due(due, now, interval_us);
+		events = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						   interval_us > 0 ? TimestampDifferenceMilliseconds(now, due) : 60 * 1000L,
+						   PERFOPT_WAIT_EVENT_MAIN);
+	}
+}
+
+static void
+run_with_database(const PerfoptWorkerDef *def)
+{
+	MemoryContext context =
+		AllocSetContextCreate(TopMemoryContext, "perfopt cycle", ALLOCSET_DEFAULT_SIZES);
+	TimestampTz due = GetCurrentTimestamp();
+
 	for (;;)
 	{
 		long interval_ms = def->interval_ms();
 		TimestampTz now = GetCurrentTimestamp();
 
 		if (perfopt_worker_asked() || (interval_ms > 0 && due <= now))
-			account_cycle(def, context, Min(due, now));
+			account_cycle(def, context, Min(due, now), 1);
 
 		interval_ms = def->interval_ms();
 		now = GetCurrentTimestamp();
@@ -424,6 +485,23 @@ perfopt_worker_main(Datum arg)
 		if (perfopt_worker_reload())
 			due = GetCurrentTimestamp();
 	}
+}
+
+void
+perfopt_worker_main(Datum arg)
+{
+	int index = DatumGetInt32(arg);
+	const PerfoptWorkerDef *def = &worker_defs[index];
+
+	take_signals();
+	enter_slot(index, index + 1);
+	if (def->needs_database)
+		perfopt_worker_connect();
+	account_cpu();
+	if (def->needs_database)
+		run_with_database(def);
+	else
+		run_without_database(def);
 }
 
 uint64

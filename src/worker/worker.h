@@ -7,6 +7,8 @@
  * never piled up.  An ERROR that leaves cycle() aborts its transaction, is logged when it differs
  * from the one before, and the loop goes on; a cycle that runs past its deadline is cancelled.
  *
+ * The cycles of a worker without a database are booked twice a second rather than each.
+ *
  * Dynamic workers (load tests, and what the collector sends to other databases) call
  * perfopt_worker_begin() and then perfopt_worker_connect() or perfopt_worker_visit().
  *
@@ -27,7 +29,8 @@ typedef struct PerfoptWorkerDef
 
 	/*
 	 * One cycle, outside any transaction.  Returns NULL, or a constant string saying why the cycle
-	 * was skipped (shown to those who wait in collect_now).
+	 * was skipped (shown to those who wait in collect_now).  One without a database must be short,
+	 * not wait, and leave nothing in memory behind; an ERROR ends and restarts the worker.
 	 */
 	const char *(*cycle)(void);
 } PerfoptWorkerDef;
@@ -37,8 +40,8 @@ typedef struct PerfoptWorkerStats
 {
 	uint64 cycles;
 	uint64 skipped;     /* cycles left out because the one before was late */
-	int64 last_wall_us; /* of the last finished cycle */
-	int64 last_cpu_us;
+	int64 last_wall_us; /* of the last cycle that was booked */
+	int64 last_cpu_us;  /* mean of those since the books were last written, waking up included */
 	int64 last_lag_us; /* how late the last cycle began */
 } PerfoptWorkerStats;
 
