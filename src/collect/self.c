@@ -22,7 +22,8 @@ const PerfoptMetric perfopt_self_metrics[] = {
 	[CYCLE_SECONDS] = { "perfopt_cycle_seconds", APP, PERFOPT_GAUGE, "seconds",
 						"Duration of the worker's last finished cycle" },
 	[CYCLE_CPU_SECONDS] = { "perfopt_cycle_cpu_seconds", APP, PERFOPT_GAUGE, "seconds",
-							"CPU time of the worker's last finished cycle, waking up for it included; the "
+							"CPU time of the worker's last finished cycle, waking up for it "
+							"included; the "
 							"sampler's mean of half a second" },
 	[CYCLE_LAG_SECONDS] = { "perfopt_cycle_lag_seconds", APP, PERFOPT_GAUGE, "seconds",
 							"How late the worker's last cycle began" },

@@ -132,30 +132,43 @@ prefetch(int procno)
 {
 	const PGPROC *proc = &ProcGlobal->allProcs[procno];
 
-	__builtin_prefetch(&proc->pid);
+	__builtin_prefetch(&PERFOPT_PROC_LXID(proc));
 	__builtin_prefetch(&proc->roleId);
 	__builtin_prefetch(&proc->wait_event_info);
-	__builtin_prefetch(&perfopt_sampler_procs[procno]);
+}
+
+/*
+ * The places of client sessions come first in the process array.  They are taken from a stack, so on
+ * most servers the greater part has never been used: nobody has told of a statement there, and looking
+ * costs more than at a place in use, whose memory somebody keeps in a cache.
+ */
+static inline bool
+never_used(int procno)
+{
+	return procno < MaxConnections && perfopt_sampler_procs[procno].pid == 0;
 }
 
 const char *
 perfopt_sampler_cycle(void)
 {
+	static LWLock *lock = NULL;
 	int nprocs = Min((int) ProcGlobal->allProcCount, max_procs());
 
-	LWLockAcquire(perfopt_lwlock(PERFOPT_SAMPLER_LOCK), LW_EXCLUSIVE);
+	if (lock == NULL)
+		lock = perfopt_lwlock(PERFOPT_SAMPLER_LOCK);
+	LWLockAcquire(lock, LW_EXCLUSIVE);
 	sampler_shared->ticks++;
 	for (int i = 0; i < nprocs; i++)
 	{
 		PerfoptSessionKey key;
 
-		if (i + PREFETCH_DISTANCE < nprocs)
+		if (i + PREFETCH_DISTANCE < nprocs && !never_used(i + PREFETCH_DISTANCE))
 			prefetch(i + PREFETCH_DISTANCE);
-		if (look_at(&ProcGlobal->allProcs[i], i, &key) &&
+		if (!never_used(i) && look_at(&ProcGlobal->allProcs[i], i, &key) &&
 			!perfopt_counts_add(&sampler_shared->table, &key))
 			sampler_shared->overflow++;
 	}
-	LWLockRelease(perfopt_lwlock(PERFOPT_SAMPLER_LOCK));
+	LWLockRelease(lock);
 	return NULL;
 }
 

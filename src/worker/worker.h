@@ -42,7 +42,7 @@ typedef struct PerfoptWorkerStats
 	uint64 skipped;     /* cycles left out because the one before was late */
 	int64 last_wall_us; /* of the last cycle that was booked */
 	int64 last_cpu_us;  /* mean of those since the books were last written, waking up included */
-	int64 last_lag_us; /* how late the last cycle began */
+	int64 last_lag_us;  /* how late the last cycle began */
 } PerfoptWorkerStats;
 
 /* At _PG_init: the table must be static; the order is the index that the functions below take. */

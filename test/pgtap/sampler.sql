@@ -22,7 +22,7 @@ BEGIN
   RETURN false;
 END $$;
 
-SELECT plan(14);
+SELECT plan(16);
 
 SELECT dblink_connect(name, format('user=%s dbname=%s host=%s port=%s', current_user, current_database(),
          split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port')))
@@ -78,6 +78,25 @@ SELECT ok(pg_temp.wait_until(format($$
   FROM (SELECT h.ticks, (SELECT coalesce(sum(u.n), 0) FROM unnest(h.wait_event, h.n) u (e, n) WHERE e = 'PgSleep') AS n
         FROM perfopt.active_session_hot h WHERE h.ts > %L ORDER BY ts OFFSET 1) c$$, :'began')),
   'one sleeping session is one average active session');
+
+-- Ten sessions that sleep all the while are seen ten times a look, neither more nor less.
+SELECT dblink_connect('exact' || i, format('user=%s dbname=%s host=%s port=%s', current_user, current_database(),
+         split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port')))
+FROM generate_series(1, 10) i \g /dev/null
+SELECT dblink_send_query('exact' || i, 'SELECT pg_sleep(600), ''exact''') FROM generate_series(1, 10) i \g /dev/null
+CREATE FUNCTION pg_temp.exact_sleepers() RETURNS SETOF pg_stat_activity LANGUAGE sql AS $$
+  SELECT * FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600), ''exact''' AND wait_event = 'PgSleep'$$;
+SELECT ok(pg_temp.wait_until('SELECT count(*) = 10 FROM pg_temp.exact_sleepers()'), 'ten sessions sleep');
+SELECT perfopt.collect_now() \g /dev/null
+SELECT clock_timestamp() AS asleep \gset
+SELECT pg_temp.wait_until(format(
+  'SELECT sum(ticks) >= 20 FROM perfopt.active_session_hot WHERE ts > %L', :'asleep')) \g /dev/null
+SELECT is(sum(u.n), 10 * (SELECT sum(ticks) FROM perfopt.active_session_hot WHERE ts > :'asleep'),
+  'and are counted in every look')
+FROM perfopt.active_session_hot h CROSS JOIN LATERAL unnest(h.query_id, h.wait_event, h.n) u (query_id, wait_event, n)
+WHERE h.ts > :'asleep' AND u.wait_event = 'PgSleep'
+  AND u.query_id = (SELECT DISTINCT query_id FROM pg_temp.exact_sleepers());
+SELECT pg_cancel_backend(pid) FROM pg_temp.exact_sleepers() \g /dev/null
 
 -- Who blocks whom.
 SELECT ok(pg_temp.wait_until(format('SELECT count(*) > 0 FROM perfopt.blocking WHERE ts > %L', :'began')),
