@@ -146,6 +146,7 @@ extern void perfopt_collect_databases(PerfoptBatch *batch);
 
 extern const PerfoptMetric perfopt_redis_metrics[];
 extern const int perfopt_redis_nmetrics;
+extern void perfopt_start_redis(PerfoptLoop *loop);
 extern void perfopt_collect_redis(PerfoptBatch *batch);
 
 extern const PerfoptMetric perfopt_calls_metrics[];

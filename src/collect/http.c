@@ -5,7 +5,6 @@
  */
 #include "postgres.h"
 
-#include <math.h>
 #include <time.h>
 
 #include "collect/collect.h"
@@ -104,12 +103,6 @@ perfopt_start_http(PerfoptLoop *loop)
 		probes[nprobes++].target = lfirst(cell);
 }
 
-static double
-to_microsecond(double seconds)
-{
-	return rint(seconds * 1e6) / 1e6;
-}
-
 static void
 add_durations(PerfoptBatch *batch, const Probe *probe)
 {
@@ -132,7 +125,7 @@ add_durations(PerfoptBatch *batch, const Probe *probe)
 
 		if (phases[i].seconds >= 0)
 			perfopt_batch_add(batch, &perfopt_http_metrics[DURATION], labels, lengthof(labels),
-							  to_microsecond(phases[i].seconds));
+							  perfopt_prober_rounded(phases[i].seconds));
 	}
 }
 

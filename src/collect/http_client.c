@@ -8,7 +8,6 @@
  */
 #include "postgres.h"
 
-#include <arpa/inet.h>
 #include <curl/curl.h>
 
 #include "utils/memutils.h"
@@ -316,21 +315,13 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
-static bool
-is_address(const char *host)
-{
-	unsigned char bytes[16];
-
-	return inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
-}
-
 /* Only reached by a host that is not among those we gave addresses for; an address needs no look-up. */
 static int
 on_curl_lookup(void *resolver, void *reserved, void *arg)
 {
 	Transfer *transfer = arg;
 
-	if (is_address(transfer->host))
+	if (perfopt_is_address(transfer->host))
 		return 0;
 	snprintf(transfer->refusal, sizeof(transfer->refusal), "host \"%s\" was not looked up",
 			 transfer->host);
@@ -585,7 +576,7 @@ give_addresses(Transfer *transfer, const PerfoptLookup *lookup)
 	char entry[MAX_HOST + PERFOPT_MAX_ADDRESSES * 64];
 	int length = snprintf(entry, sizeof(entry), "%s:%d:", transfer->host, transfer->port);
 
-	if (is_address(transfer->host))
+	if (perfopt_is_address(transfer->host))
 		return;
 	for (int i = 0; i < lookup->naddresses; i++)
 	{

@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
@@ -24,7 +26,7 @@ static const int no_metrics = 0;
 
 static const PerfoptSource prober_sources[] = {
 	{ "redis", "cache", 0, perfopt_collect_redis, perfopt_redis_metrics, &perfopt_redis_nmetrics,
-	  NULL },
+	  perfopt_start_redis },
 	{ "http", "external", 0, perfopt_collect_http, perfopt_http_metrics, &perfopt_http_nmetrics,
 	  perfopt_start_http },
 	{ SOURCE_TARGET, "external", 0, collect_target_problems, NULL, &no_metrics, NULL },
@@ -97,6 +99,12 @@ perfopt_prober_printable(char *to, size_t capacity, const char *from, size_t len
 	for (size_t i = 0; i < n; i++)
 		to[i] = from[i] >= ' ' && from[i] <= '~' ? from[i] : '?';
 	to[n] = '\0';
+}
+
+double
+perfopt_prober_rounded(double value)
+{
+	return rint(value * 1e6) / 1e6;
 }
 
 static bool

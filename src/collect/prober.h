@@ -33,4 +33,9 @@ extern int perfopt_prober_timeout_ms(const PerfoptTarget *target);
  */
 extern void perfopt_prober_printable(char *to, size_t capacity, const char *from, size_t length);
 
+/*
+ * Digits below a microsecond, or a millionth of a ratio, are noise that would only take up space.
+ */
+extern double perfopt_prober_rounded(double value);
+
 #endif /* PERFOPT_PROBER_H */

@@ -14,7 +14,6 @@
 #include "collect/prober.h"
 #include "collect/redis_client.h"
 #include "collect/redis_info.h"
-#include "guc.h"
 #include "target/target.h"
 
 #define SOURCE "redis"
@@ -82,6 +81,8 @@ const PerfoptMetric perfopt_redis_metrics[] = {
 		COUNTER("redis_command_calls_total", "calls", "Calls of a command"),
 	[PERFOPT_REDIS_COMMAND_SECONDS] =
 		COUNTER("redis_command_seconds_total", "seconds", "CPU time of a command"),
+	[PERFOPT_REDIS_ERRORS] =
+		COUNTER("redis_errors_total", "errors", "Answers that were errors of one kind (Redis 6.2)"),
 	[PERFOPT_REDIS_RDB_LAST_BGSAVE_OK] =
 		GAUGE("redis_rdb_last_bgsave_ok", "bool", "Whether the latest background save worked"),
 	[PERFOPT_REDIS_DB_KEYS] = GAUGE("redis_db_keys", "keys", "Keys in a database"),
@@ -93,9 +94,8 @@ StaticAssertDecl(lengthof(perfopt_redis_metrics) == PERFOPT_REDIS_NUM_METRICS,
 /* What is remembered of a target between cycles. */
 typedef struct TargetState
 {
-	Oid serverid; /* key */
-	bool seen;    /* in this cycle */
-	char name[NAMEDATALEN];
+	Oid serverid;          /* key */
+	bool seen;             /* in this cycle */
 	char run_id[MAX_TEXT]; /* of the Redis process whose numbers these are; empty is none */
 	double hits;
 	double misses;
@@ -103,6 +103,10 @@ typedef struct TargetState
 } TargetState;
 
 static HTAB *states = NULL;
+
+/* This cycle's, and the targets that cannot be asked. */
+static List *answers = NIL;
+static List *unusable = NIL;
 
 /* What is being added for one target. */
 typedef struct Adding
@@ -132,12 +136,6 @@ state_of(const PerfoptTarget *target)
 	state = hash_search(states, &target->serverid, HASH_ENTER, &found);
 	if (!found)
 		memset((char *) state + sizeof(Oid), 0, sizeof(TargetState) - sizeof(Oid));
-	if (strcmp(state->name, target->name) != 0)
-	{
-		if (found)
-			perfopt_collect_forget(SOURCE, state->name);
-		strlcpy(state->name, target->name, sizeof(state->name));
-	}
 	state->seen = true;
 	return state;
 }
@@ -154,10 +152,7 @@ forget_dropped_targets(void)
 	while ((state = hash_seq_search(&scan)) != NULL)
 	{
 		if (!state->seen)
-		{
-			perfopt_collect_forget(SOURCE, state->name);
 			hash_search(states, &state->serverid, HASH_REMOVE, NULL);
-		}
 		else
 			state->seen = false;
 	}
@@ -188,7 +183,8 @@ add(void *arg, PerfoptRedisMetric metric, const char *label, double value)
 		}
 		labels[1] = (PerfoptLabel){ perfopt_redis_label_name(metric), text };
 	}
-	perfopt_batch_add(adding->batch, &perfopt_redis_metrics[metric], labels, label ? 2 : 1, value);
+	perfopt_batch_add(adding->batch, &perfopt_redis_metrics[metric], labels, label ? 2 : 1,
+					  perfopt_prober_rounded(value));
 }
 
 /* Over the look-ups since the cycle before, of the same process of Redis. */
@@ -256,11 +252,24 @@ add_answer(PerfoptBatch *batch, const PerfoptRedisAnswer *answer)
 }
 
 void
+perfopt_start_redis(PerfoptLoop *loop)
+{
+	ListCell *cell;
+
+	answers = NIL;
+	unusable = NIL;
+	foreach (cell, perfopt_prober_usable(SOURCE, "redis", &unusable))
+	{
+		PerfoptTarget *target = lfirst(cell);
+
+		answers =
+			lappend(answers, perfopt_redis_start(loop, target, perfopt_prober_timeout_ms(target)));
+	}
+}
+
+void
 perfopt_collect_redis(PerfoptBatch *batch)
 {
-	List *unusable = NIL;
-	List *targets = perfopt_prober_usable(SOURCE, "redis", &unusable);
-	PerfoptRedisAnswer *answers = perfopt_redis_ask(targets, Min(perfopt_probe_timeout_ms, 2000));
 	ListCell *cell;
 
 	foreach (cell, unusable)
@@ -269,7 +278,7 @@ perfopt_collect_redis(PerfoptBatch *batch)
 
 		perfopt_batch_add(batch, &perfopt_redis_metrics[PERFOPT_REDIS_UP], &label, 1, 0);
 	}
-	for (int i = 0; i < list_length(targets); i++)
-		add_answer(batch, &answers[i]);
+	foreach (cell, answers)
+		add_answer(batch, lfirst(cell));
 	forget_dropped_targets();
 }

@@ -1,25 +1,20 @@
 /*
  * redis_client.c
- *	  Asking several Redis servers at the same time: hiredis' asynchronous interface on a WaitEventSet.
+ *	  Asking Redis servers on the prober's loop.
  *
- * Only what hiredis 0.14 has is used.  Nothing in a callback may raise an error, which would jump over
- * hiredis' own frames.
+ * Only what hiredis 0.14 has is used, and of that only what reads and writes the protocol: later
+ * versions can do TLS, but none does without a library of its own for it, and none looks up names
+ * without waiting.
  */
 #include "postgres.h"
 
-#include <arpa/inet.h>
-#include <hiredis/async.h>
 #include <hiredis/hiredis.h>
-#include <netdb.h>
 
-#include "miscadmin.h"
-#include "pgstat.h"
-#include "portability/instr_time.h"
-#include "storage/latch.h"
 #include "utils/memutils.h"
 
+#include "collect/prober.h"
 #include "collect/redis_client.h"
-#include "compat.h"
+#include "collect/stream.h"
 
 #define DEFAULT_PORT 6379
 
@@ -27,208 +22,193 @@
 #define MAX_REPLY_BYTES (4 * 1024 * 1024)
 
 #define MAX_ERROR 256
-#define EVENTS_AT_ONCE 32
+#define MAX_ARGUMENTS 4
+
+/* What the next reply is an answer to; replies come in the order of the questions. */
+typedef enum Question
+{
+	ASKED_AUTH,
+	ASKED_PING,
+	ASKED_INFO,
+	ASKED_SLOWLOG,
+	ASKED_LATENCY
+} Question;
+
+static const char *const stages[] = {
+	[ASKED_AUTH] = "waiting for AUTH",       [ASKED_PING] = "waiting for PING",
+	[ASKED_INFO] = "waiting for INFO",       [ASKED_SLOWLOG] = "waiting for SLOWLOG",
+	[ASKED_LATENCY] = "waiting for LATENCY",
+};
 
 typedef struct Probe
 {
-	PerfoptRedisAnswer *answer;
-	redisAsyncContext *connection; /* NULL before and after */
-	bool abandoned;                /* we close it: callbacks have nothing to say any more */
-	bool greeted;                  /* PING was answered */
-	int outstanding;               /* questions asked after it */
-	bool want_write;
-	uint32 waiting_for; /* as the set knows it */
-	int position;       /* in the set */
-	const char *stage;  /* what it was doing, for messages */
-	instr_time began;
-	instr_time pinged;
-	char error[MAX_ERROR];
+	PerfoptRedisAnswer answer; /* first, so that it is what the caller keeps */
+	PerfoptLoop *loop;
+	PerfoptStream *stream;
+	redisReader *reader; /* foreign memory */
+	PerfoptTimer deadline;
+	int timeout_ms;
+	bool connected;
+	bool done;
+	Question question;
+	int64 began_us;
+	int64 pinged_us;
 } Probe;
 
-/* The set must be made anew when a socket was closed, for it knows no other way to forget one. */
-typedef struct Round
-{
-	Probe *probes;
-	int nprobes;
-	int alive;
-	bool stale;
-	WaitEventSet *set;
-} Round;
-
-/* hiredis hands one pointer to the hooks of its event library. */
-static Round *current_round = NULL;
-
 static double
-elapsed_seconds(instr_time since)
+seconds_since(int64 us)
 {
-	instr_time now;
-
-	INSTR_TIME_SET_CURRENT(now);
-	INSTR_TIME_SUBTRACT(now, since);
-	return INSTR_TIME_GET_DOUBLE(now);
-}
-
-/* What comes from outside may be in any encoding, or in none. */
-static void
-copy_printable(char *to, size_t capacity, const char *from, size_t length)
-{
-	size_t n = Min(length, capacity - 1);
-
-	for (size_t i = 0; i < n; i++)
-		to[i] = from[i] >= ' ' && from[i] <= '~' ? from[i] : '?';
-	to[n] = '\0';
-}
-
-/* The first reason is the one that counts; what follows is its consequence. */
-static void
-fail(Probe *probe, const char *reason, size_t length)
-{
-	if (probe->error[0] != '\0' || probe->abandoned)
-		return;
-	copy_printable(probe->error, sizeof(probe->error), length > 0 ? reason : "unknown error",
-				   length > 0 ? length : strlen("unknown error"));
+	return (perfopt_loop_now_us() - us) / 1e6;
 }
 
 static void
-fail_connection(Probe *probe, const redisAsyncContext *connection)
-{
-	char reason[MAX_ERROR];
-
-	/* Older libraries fill the errstr of the asynchronous context too late. */
-	snprintf(reason, sizeof(reason), "%s: %s", probe->stage,
-			 connection->c.errstr[0] != '\0' ? connection->c.errstr : "connection closed");
-	fail(probe, reason, strlen(reason));
-}
-
-static void
-on_want_write(void *arg)
-{
-	((Probe *) arg)->want_write = true;
-}
-
-static void
-on_want_no_write(void *arg)
-{
-	((Probe *) arg)->want_write = false;
-}
-
-/* A closed connection is always readable, so there is nothing to switch on or off. */
-static void
-on_read_ignored(void *arg)
-{
-}
-
-/* hiredis is about to free the connection, for whatever reason. */
-static void
-on_cleanup(void *arg)
+free_reader(void *arg)
 {
 	Probe *probe = arg;
 
-	if (probe->connection == NULL)
-		return;
-	if (!probe->abandoned)
-		fail_connection(probe, probe->connection);
-	probe->connection = NULL;
-	probe->answer->wall_ms = elapsed_seconds(probe->began) * 1000.0;
-	current_round->alive--;
-	current_round->stale = true;
+	if (probe->reader != NULL)
+		redisReaderFree(probe->reader);
+	probe->reader = NULL;
 }
 
-/* Closes it, at once or when the callback that calls this has returned. */
+/* The error is NULL where all went well. */
 static void
-abandon(Probe *probe)
+finish(Probe *probe, const char *error, size_t length)
 {
-	redisAsyncContext *connection = probe->connection;
+	char printable[MAX_ERROR];
 
-	if (connection == NULL || probe->abandoned)
+	if (probe->done)
 		return;
-	probe->abandoned = true;
-	redisAsyncFree(connection);
-}
-
-/* Handles what is not an answer; true when there is one. */
-static bool
-is_answer(Probe *probe, redisAsyncContext *connection, const redisReply *reply)
-{
-	if (probe->abandoned)
-		return false;
-	if (reply == NULL)
+	probe->done = true;
+	if (error != NULL)
 	{
-		fail_connection(probe, connection);
-		return false;
+		perfopt_prober_printable(printable, sizeof(printable), error, length);
+		probe->answer.error = MemoryContextStrdup(perfopt_loop_context(probe->loop), printable);
 	}
-	return true;
-}
-
-/* An answered question more; the last one ends the conversation. */
-static void
-finish_question(Probe *probe)
-{
-	if (--probe->outstanding == 0)
-		abandon(probe);
+	probe->answer.wall_ms = seconds_since(probe->began_us) * 1000.0;
+	perfopt_stream_close(probe->stream);
+	perfopt_loop_clear_timer(probe->loop, &probe->deadline);
+	perfopt_loop_end_task(probe->loop);
 }
 
 static void
-on_info(redisAsyncContext *connection, void *arg, void *privdata)
+finish_with(Probe *probe, const char *error)
 {
-	redisReply *reply = arg;
-	Probe *probe = privdata;
+	finish(probe, error, strlen(error));
+}
 
-	if (!is_answer(probe, connection, reply))
-		return;
-	if (reply->type == REDIS_REPLY_STRING)
+static void
+ask(Probe *probe, int argc, const char **argv)
+{
+	char *command = NULL;
+	int length = redisFormatCommandArgv(&command, argc, argv, NULL);
+
+	if (length < 0)
 	{
-		probe->answer->info =
-			MemoryContextAllocExtended(CurrentMemoryContext, reply->len + 1, MCXT_ALLOC_NO_OOM);
-		if (probe->answer->info != NULL)
-		{
-			memcpy(probe->answer->info, reply->str, reply->len);
-			probe->answer->info[reply->len] = '\0';
-		}
-		else
-			fail(probe, "out of memory", strlen("out of memory"));
+		finish_with(probe, "out of memory");
+		return;
 	}
-	else if (reply->type == REDIS_REPLY_ERROR)
-		fail(probe, reply->str, reply->len);
-	else
-		fail(probe, "unexpected answer to INFO", strlen("unexpected answer to INFO"));
-	finish_question(probe);
+	perfopt_stream_write(probe->stream, command, length);
+	redisFreeCommand(command);
+}
+
+static void
+ask_ping(Probe *probe)
+{
+	const char *argv[] = { "PING" };
+
+	probe->question = ASKED_PING;
+	probe->pinged_us = perfopt_loop_now_us();
+	ask(probe, lengthof(argv), argv);
+}
+
+static void
+on_connected(void *arg)
+{
+	Probe *probe = arg;
+	const PerfoptTarget *target = probe->answer.target;
+	const char *argv[MAX_ARGUMENTS];
+	int argc = 0;
+
+	probe->connected = true;
+	if (target->password == NULL)
+	{
+		ask_ping(probe);
+		return;
+	}
+	argv[argc++] = "AUTH";
+	if (target->user != NULL)
+		argv[argc++] = target->user;
+	argv[argc++] = target->password;
+	probe->question = ASKED_AUTH;
+	ask(probe, argc, argv);
+}
+
+static void
+on_pong(Probe *probe, const redisReply *reply)
+{
+	static const char *info[] = { "INFO", "all" };
+	static const char *slowlog[] = { "SLOWLOG", "GET", "1" };
+	static const char *latency[] = { "LATENCY", "LATEST" };
+
+	/* NOAUTH, LOADING, MASTERDOWN ... are errors; the other may be no Redis at all. */
+	if (reply->type != REDIS_REPLY_STATUS || strcmp(reply->str, "PONG") != 0)
+	{
+		finish_with(probe, "unexpected answer to PING");
+		return;
+	}
+	probe->answer.ping_seconds = seconds_since(probe->pinged_us);
+	probe->question = ASKED_INFO;
+	ask(probe, lengthof(info), info);
+	ask(probe, lengthof(slowlog), slowlog);
+	ask(probe, lengthof(latency), latency);
+}
+
+static void
+on_info(Probe *probe, const redisReply *reply)
+{
+	if (reply->type != REDIS_REPLY_STRING)
+	{
+		finish_with(probe, "unexpected answer to INFO");
+		return;
+	}
+	probe->answer.info = MemoryContextAllocExtended(perfopt_loop_context(probe->loop),
+													reply->len + 1, MCXT_ALLOC_NO_OOM);
+	if (probe->answer.info == NULL)
+	{
+		finish_with(probe, "out of memory");
+		return;
+	}
+	memcpy(probe->answer.info, reply->str, reply->len);
+	probe->answer.info[reply->len] = '\0';
+	probe->question = ASKED_SLOWLOG;
 }
 
 /* A user may lack the permission for this and the next; its metrics are absent then. */
 static void
-on_slowlog(redisAsyncContext *connection, void *arg, void *privdata)
+on_slowlog(Probe *probe, const redisReply *reply)
 {
-	redisReply *reply = arg;
-	Probe *probe = privdata;
-
-	if (!is_answer(probe, connection, reply))
-		return;
+	probe->question = ASKED_LATENCY;
 	if (reply->type == REDIS_REPLY_ARRAY && reply->elements > 0)
 	{
-		redisReply *entry = reply->element[0];
+		const redisReply *entry = reply->element[0];
 
 		if (entry->type == REDIS_REPLY_ARRAY && entry->elements > 0 &&
 			entry->element[0]->type == REDIS_REPLY_INTEGER)
-			probe->answer->slowlog_last_id = (double) entry->element[0]->integer;
+			probe->answer.slowlog_last_id = (double) entry->element[0]->integer;
 	}
-	finish_question(probe);
 }
 
 static void
-on_latency(redisAsyncContext *connection, void *arg, void *privdata)
+on_latency(Probe *probe, const redisReply *reply)
 {
-	redisReply *reply = arg;
-	Probe *probe = privdata;
-	PerfoptRedisAnswer *answer = probe->answer;
+	PerfoptRedisAnswer *answer = &probe->answer;
 
-	if (!is_answer(probe, connection, reply))
-		return;
 	for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements &&
 					   answer->nspikes < PERFOPT_REDIS_MAX_SPIKES;
 		 i++)
 	{
-		redisReply *entry = reply->element[i];
+		const redisReply *entry = reply->element[i];
 		PerfoptRedisSpike *spike;
 
 		/* Name, time, milliseconds of the latest, of the worst ever. */
@@ -238,367 +218,116 @@ on_latency(redisAsyncContext *connection, void *arg, void *privdata)
 			entry->element[2]->type != REDIS_REPLY_INTEGER)
 			continue;
 		spike = &answer->spikes[answer->nspikes++];
-		copy_printable(spike->event, sizeof(spike->event), entry->element[0]->str,
-					   entry->element[0]->len);
+		perfopt_prober_printable(spike->event, sizeof(spike->event), entry->element[0]->str,
+								 entry->element[0]->len);
 		spike->at = (double) entry->element[1]->integer;
 		spike->seconds = (double) entry->element[2]->integer / 1000.0;
 	}
-	finish_question(probe);
+	finish(probe, NULL, 0);
 }
 
 static void
-on_pong(redisAsyncContext *connection, void *arg, void *privdata)
+on_reply(Probe *probe, const redisReply *reply)
 {
-	redisReply *reply = arg;
-	Probe *probe = privdata;
-
-	if (!is_answer(probe, connection, reply))
-		return;
-	if (reply->type != REDIS_REPLY_STATUS || strcmp(reply->str, "PONG") != 0)
+	if (reply->type == REDIS_REPLY_ERROR && probe->question <= ASKED_INFO)
 	{
-		/* NOAUTH, LOADING, MASTERDOWN ... or something that is no Redis. */
-		if (reply->type == REDIS_REPLY_ERROR)
-			fail(probe, reply->str, reply->len);
-		else
-			fail(probe, "unexpected answer to PING", strlen("unexpected answer to PING"));
-		abandon(probe);
+		finish(probe, reply->str, reply->len);
 		return;
 	}
-	probe->answer->ping_seconds = elapsed_seconds(probe->pinged);
-	probe->greeted = true;
-	probe->stage = "waiting for INFO";
-	probe->outstanding = 3;
-	redisAsyncCommand(connection, on_info, probe, "INFO all");
-	redisAsyncCommand(connection, on_slowlog, probe, "SLOWLOG GET 1");
-	redisAsyncCommand(connection, on_latency, probe, "LATENCY LATEST");
-}
-
-static void
-send_ping(Probe *probe)
-{
-	probe->stage = "waiting for PING";
-	INSTR_TIME_SET_CURRENT(probe->pinged);
-	redisAsyncCommand(probe->connection, on_pong, probe, "PING");
-}
-
-static void
-on_authenticated(redisAsyncContext *connection, void *arg, void *privdata)
-{
-	redisReply *reply = arg;
-	Probe *probe = privdata;
-
-	if (!is_answer(probe, connection, reply))
-		return;
-	if (reply->type == REDIS_REPLY_ERROR)
+	switch (probe->question)
 	{
-		fail(probe, reply->str, reply->len);
-		abandon(probe);
-		return;
-	}
-	send_ping(probe);
-}
-
-static void
-on_connected(const redisAsyncContext *connection, int status)
-{
-	Probe *probe = connection->data;
-	const PerfoptTarget *target = probe->answer->target;
-
-	if (probe->abandoned)
-		return;
-	if (status != REDIS_OK)
-	{
-		fail_connection(probe, connection);
-		return;
-	}
-	if (target->password == NULL)
-		send_ping(probe);
-	else
-	{
-		probe->stage = "waiting for AUTH";
-		if (target->user != NULL)
-			redisAsyncCommand(probe->connection, on_authenticated, probe, "AUTH %s %s",
-							  target->user, target->password);
-		else
-			redisAsyncCommand(probe->connection, on_authenticated, probe, "AUTH %s",
-							  target->password);
+		case ASKED_AUTH:
+			ask_ping(probe);
+			break;
+		case ASKED_PING:
+			on_pong(probe, reply);
+			break;
+		case ASKED_INFO:
+			on_info(probe, reply);
+			break;
+		case ASKED_SLOWLOG:
+			on_slowlog(probe, reply);
+			break;
+		case ASKED_LATENCY:
+			on_latency(probe, reply);
+			break;
 	}
 }
 
-static bool
-is_address(const char *host)
+static void
+on_received(const char *data, size_t length, void *arg)
 {
-	unsigned char buffer[sizeof(struct in6_addr)];
+	Probe *probe = arg;
+	void *reply = NULL;
 
-	return host[0] == '/' || inet_pton(AF_INET, host, buffer) == 1 ||
-		   inet_pton(AF_INET6, host, buffer) == 1;
-}
-
-/*
- * The address of a name in `address`, or false and the reason in `error`.  IPv4 first, as hiredis does
- * it: a Redis on "localhost" hardly ever listens on ::1.
- */
-static bool
-look_up(const char *host, char *address, size_t capacity, char *error, size_t error_capacity)
-{
-	static const int families[] = { AF_INET, AF_INET6 };
-	int result = EAI_NONAME;
-
-	/*
-	 * The call can't be interrupted, and DDL that waits for this worker to leave would wait for a
-	 * silent name server too.  Only this process is meant, and an administrator's word counts more.
-	 */
-	setenv("RES_OPTIONS", "timeout:1 attempts:1", 0);
-
-	for (int i = 0; i < lengthof(families); i++)
+	if (redisReaderFeed(probe->reader, data, length) != REDIS_OK)
 	{
-		struct addrinfo hints = { .ai_family = families[i], .ai_socktype = SOCK_STREAM };
-		struct addrinfo *found = NULL;
-
-		result = getaddrinfo(host, NULL, &hints, &found);
-		if (result != 0)
-			continue;
-		result = getnameinfo(found->ai_addr, found->ai_addrlen, address, capacity, NULL, 0,
-							 NI_NUMERICHOST);
-		freeaddrinfo(found);
-		if (result == 0)
-			return true;
+		finish_with(probe, probe->reader->errstr);
+		return;
 	}
-	snprintf(error, error_capacity, "could not look up host \"%s\": %s", host,
-			 gai_strerror(result));
-	return false;
-}
-
-/* The validator lets through a list of ports too, which libpq takes; only the first counts here. */
-static int
-port_of(const PerfoptTarget *target)
-{
-	long port = target->port ? strtol(target->port, NULL, 10) : 0;
-
-	return port > 0 ? (int) port : DEFAULT_PORT;
-}
-
-static void
-attach(Probe *probe, redisAsyncContext *connection)
-{
-	probe->connection = connection;
-	connection->data = probe;
-	connection->ev.data = probe;
-	connection->ev.addRead = on_read_ignored;
-	connection->ev.delRead = on_read_ignored;
-	connection->ev.addWrite = on_want_write;
-	connection->ev.delWrite = on_want_no_write;
-	connection->ev.cleanup = on_cleanup;
-	current_round->alive++;
-	redisAsyncSetConnectCallback(connection, on_connected);
-}
-
-static void
-start(Probe *probe)
-{
-	const PerfoptTarget *target = probe->answer->target;
-	redisAsyncContext *connection;
-	char address[NI_MAXHOST];
-	char reason[MAX_ERROR];
-
-	probe->stage = "connecting";
-	INSTR_TIME_SET_CURRENT(probe->began);
-	if (target->host[0] == '/')
-		connection = redisAsyncConnectUnix(target->host);
-	else
+	while (!probe->done)
 	{
-		int port = port_of(target);
-
-		if (is_address(target->host))
-			strlcpy(address, target->host, sizeof(address));
-		else if (!look_up(target->host, address, sizeof(address), reason, sizeof(reason)))
+		if (redisReaderGetReply(probe->reader, &reply) != REDIS_OK)
 		{
-			fail(probe, reason, strlen(reason));
+			finish_with(probe, probe->reader->errstr);
 			return;
 		}
-		connection = redisAsyncConnect(address, port);
-	}
-	if (connection == NULL)
-	{
-		fail(probe, "out of memory", strlen("out of memory"));
-		return;
-	}
-	if (connection->err != 0)
-	{
-		fail_connection(probe, connection);
-		redisAsyncFree(connection);
-		return;
-	}
-	INSTR_TIME_SET_CURRENT(probe->began);
-	attach(probe, connection);
-}
-
-static uint32
-wanted_events(const Probe *probe)
-{
-	/* While it connects it is writing that tells of success and failure. */
-	return probe->want_write ? WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE : WL_SOCKET_READABLE;
-}
-
-static void
-build_set(Round *round)
-{
-	if (round->set != NULL)
-	{
-		WaitEventSet *old = round->set;
-
-		round->set = NULL;
-		FreeWaitEventSet(old);
-	}
-	round->set = perfopt_create_wait_event_set(round->alive + 2);
-	AddWaitEventToSet(round->set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
-	AddWaitEventToSet(round->set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
-	for (int i = 0; i < round->nprobes; i++)
-	{
-		Probe *probe = &round->probes[i];
-
-		if (probe->connection == NULL)
-			continue;
-		probe->waiting_for = wanted_events(probe);
-		probe->position =
-			AddWaitEventToSet(round->set, probe->waiting_for, probe->connection->c.fd, NULL, probe);
-	}
-	round->stale = false;
-}
-
-static void
-update_set(Round *round)
-{
-	if (round->stale || round->set == NULL)
-	{
-		build_set(round);
-		return;
-	}
-	for (int i = 0; i < round->nprobes; i++)
-	{
-		Probe *probe = &round->probes[i];
-
-		if (probe->connection == NULL || probe->waiting_for == wanted_events(probe))
-			continue;
-		probe->waiting_for = wanted_events(probe);
-		ModifyWaitEvent(round->set, probe->position, probe->waiting_for, NULL);
-	}
-}
-
-static void
-handle(Probe *probe, uint32 events)
-{
-	/* Each of the two may free the connection. */
-	if (probe->connection != NULL && (events & WL_SOCKET_WRITEABLE))
-		redisAsyncHandleWrite(probe->connection);
-	if (probe->connection != NULL && (events & WL_SOCKET_READABLE))
-		redisAsyncHandleRead(probe->connection);
-	if (probe->connection != NULL && probe->connection->c.reader != NULL &&
-		probe->connection->c.reader->len > MAX_REPLY_BYTES)
-	{
-		fail(probe, "the answer is too large", strlen("the answer is too large"));
-		abandon(probe);
-	}
-}
-
-static void
-wait_for_answers(Round *round, int timeout_ms)
-{
-	instr_time began;
-
-	INSTR_TIME_SET_CURRENT(began);
-	while (round->alive > 0)
-	{
-		WaitEvent events[EVENTS_AT_ONCE];
-		double left = timeout_ms - elapsed_seconds(began) * 1000.0;
-		int n;
-
-		if (left <= 0)
+		if (reply == NULL)
 			break;
-		update_set(round);
-		n = WaitEventSetWait(round->set, (long) left + 1, events, EVENTS_AT_ONCE,
-							 PERFOPT_WAIT_EVENT_MAIN);
-		for (int i = 0; i < n; i++)
-		{
-			if (events[i].events & WL_LATCH_SET)
-			{
-				ResetLatch(MyLatch);
-				CHECK_FOR_INTERRUPTS();
-			}
-			else if (events[i].user_data != NULL)
-				handle(events[i].user_data, events[i].events);
-		}
+		on_reply(probe, reply);
+		freeReplyObject(reply);
 	}
+	if (probe->reader->len > MAX_REPLY_BYTES)
+		finish_with(probe, "the answer is too large");
+}
+
+static const char *
+stage_of(const Probe *probe)
+{
+	return probe->connected ? stages[probe->question] : perfopt_stream_stage(probe->stream);
 }
 
 static void
-close_all(Round *round, int timeout_ms)
+on_failed(const char *error, void *arg)
 {
-	for (int i = 0; i < round->nprobes; i++)
-	{
-		Probe *probe = &round->probes[i];
-		char reason[MAX_ERROR];
+	Probe *probe = arg;
+	char reason[MAX_ERROR];
 
-		if (probe->connection == NULL)
-			continue;
-		snprintf(reason, sizeof(reason), "%s: no answer within %d ms", probe->stage, timeout_ms);
-		fail(probe, reason, strlen(reason));
-		abandon(probe);
-	}
-	if (round->set != NULL)
-		FreeWaitEventSet(round->set);
-	round->set = NULL;
+	snprintf(reason, sizeof(reason), "%s: %s", stage_of(probe), error);
+	finish_with(probe, probe->connected ? reason : error);
 }
 
-/* Deals with the targets given by address, or with those given by name. */
 static void
-run_round(PerfoptRedisAnswer *answers, int nanswers, bool by_address, int timeout_ms)
+on_deadline(void *arg)
 {
-	Round round = { 0 };
+	Probe *probe = arg;
+	char reason[MAX_ERROR];
 
-	round.probes = palloc0(nanswers * sizeof(Probe));
-	for (int i = 0; i < nanswers; i++)
-	{
-		if (is_address(answers[i].target->host) == by_address)
-			round.probes[round.nprobes++].answer = &answers[i];
-	}
-	current_round = &round;
-	PG_TRY();
-	{
-		for (int i = 0; i < round.nprobes; i++)
-		{
-			start(&round.probes[i]);
-			CHECK_FOR_INTERRUPTS();
-		}
-		wait_for_answers(&round, timeout_ms);
-	}
-	PG_FINALLY();
-	{
-		close_all(&round, timeout_ms);
-		current_round = NULL;
-	}
-	PG_END_TRY();
-
-	for (int i = 0; i < round.nprobes; i++)
-	{
-		if (round.probes[i].error[0] != '\0')
-			round.probes[i].answer->error = pstrdup(round.probes[i].error);
-	}
+	snprintf(reason, sizeof(reason), "%s: no answer within %d ms", stage_of(probe),
+			 probe->timeout_ms);
+	finish_with(probe, reason);
 }
 
 PerfoptRedisAnswer *
-perfopt_redis_ask(List *targets, int timeout_ms)
+perfopt_redis_start(PerfoptLoop *loop, const PerfoptTarget *target, int timeout_ms)
 {
-	int nanswers = list_length(targets);
-	PerfoptRedisAnswer *answers = palloc0(Max(nanswers, 1) * sizeof(PerfoptRedisAnswer));
+	static const PerfoptStreamCallbacks callbacks = { on_connected, on_received, on_failed };
+	Probe *probe = MemoryContextAllocZero(perfopt_loop_context(loop), sizeof(Probe));
+	PerfoptStreamOptions options;
 
-	for (int i = 0; i < nanswers; i++)
-	{
-		answers[i].target = list_nth(targets, i);
-		answers[i].ping_seconds = -1;
-		answers[i].slowlog_last_id = -1;
-	}
-	run_round(answers, nanswers, true, timeout_ms);
-	run_round(answers, nanswers, false, timeout_ms);
-	return answers;
+	probe->answer.target = target;
+	probe->answer.ping_seconds = -1;
+	probe->answer.slowlog_last_id = -1;
+	probe->loop = loop;
+	probe->timeout_ms = timeout_ms;
+	probe->began_us = perfopt_loop_now_us();
+	perfopt_loop_at_end(loop, free_reader, probe);
+	probe->reader = redisReaderCreate();
+	if (probe->reader == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	perfopt_stream_options_of(target, DEFAULT_PORT, &options);
+	probe->stream = perfopt_stream_open(loop, &options, &callbacks, probe);
+	perfopt_loop_begin_task(loop);
+	perfopt_loop_set_timer(loop, &probe->deadline, timeout_ms, on_deadline, probe);
+	return &probe->answer;
 }

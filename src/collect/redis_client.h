@@ -1,6 +1,6 @@
 /*
  * redis_client.h
- *	  Asking several Redis servers at the same time, without ever waiting for one of them alone.
+ *	  Asking Redis servers on the prober's loop: hiredis for the protocol, stream.h for the network.
  *
  * A connection is made for each question and closed afterwards: what is measured is then what a new
  * client would meet (a full maxclients refuses us too), an address that changed is noticed, and nothing
@@ -10,6 +10,7 @@
 #ifndef PERFOPT_REDIS_CLIENT_H
 #define PERFOPT_REDIS_CLIENT_H
 
+#include "collect/loop.h"
 #include "target/target.h"
 
 #define PERFOPT_REDIS_MAX_SPIKES 32
@@ -21,7 +22,7 @@ typedef struct PerfoptRedisSpike
 	double seconds; /* how long it lasted */
 } PerfoptRedisSpike;
 
-/* Filled by perfopt_redis_ask; what was not answered is NULL or negative. */
+/* What was not answered is NULL or negative. */
 typedef struct PerfoptRedisAnswer
 {
 	const PerfoptTarget *target;
@@ -35,14 +36,10 @@ typedef struct PerfoptRedisAnswer
 } PerfoptRedisAnswer;
 
 /*
- * Asks every target for PING, INFO, SLOWLOG and LATENCY, at the same time; returns when all have
- * answered, failed or used up timeout_ms.  An array as long as the list, in its order, palloc'd in the
- * current context.
- *
- * Targets given by name come after those given by address have been dealt with, because a name is
- * looked up by a call that blocks; each of these two rounds takes timeout_ms at most, look-ups apart.
- * To be called outside a transaction; wakes up for interrupts.
+ * Begins to ask a target for PING, INFO, SLOWLOG and LATENCY, which ends within timeout_ms.  The answer
+ * is in the loop's memory context, and whole once perfopt_loop_run() has returned.
  */
-extern PerfoptRedisAnswer *perfopt_redis_ask(List *targets, int timeout_ms);
+extern PerfoptRedisAnswer *perfopt_redis_start(PerfoptLoop *loop, const PerfoptTarget *target,
+											   int timeout_ms);
 
 #endif /* PERFOPT_REDIS_CLIENT_H */

@@ -62,6 +62,8 @@ perfopt_redis_label_name(PerfoptRedisMetric metric)
 		case PERFOPT_REDIS_COMMAND_CALLS:
 		case PERFOPT_REDIS_COMMAND_SECONDS:
 			return "cmd";
+		case PERFOPT_REDIS_ERRORS:
+			return "err";
 		case PERFOPT_REDIS_DB_KEYS:
 			return "db";
 		default:
@@ -199,6 +201,22 @@ read_command(Reader *reader, const Line *line)
 		hand_over(reader, PERFOPT_REDIS_COMMAND_SECONDS, label, value * 1e-6);
 }
 
+/* errorstat_WRONGTYPE:count=3 */
+static void
+read_error(Reader *reader, const Line *line)
+{
+	size_t skip = strlen("errorstat_");
+	size_t length = line->name_length - skip;
+	char label[MAX_LABEL];
+	double value;
+
+	if (length >= sizeof(label) || !find_number(line, "count", &value))
+		return;
+	memcpy(label, line->name + skip, length);
+	label[length] = '\0';
+	hand_over(reader, PERFOPT_REDIS_ERRORS, label, value);
+}
+
 /* db0:keys=2,expires=0,avg_ttl=0 */
 static bool
 read_database(Reader *reader, const Line *line)
@@ -273,6 +291,8 @@ perfopt_redis_info(const char *text, PerfoptRedisSink sink, void *arg)
 	{
 		if (has_prefix(&line, "cmdstat_"))
 			read_command(&reader, &line);
+		else if (has_prefix(&line, "errorstat_"))
+			read_error(&reader, &line);
 		else if (is_replica(&line))
 			read_replica(&reader, &line);
 		else if (is_named(&line, "rdb_last_bgsave_status"))

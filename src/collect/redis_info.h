@@ -36,6 +36,7 @@ typedef enum PerfoptRedisMetric
 	PERFOPT_REDIS_REPLICATION_LAG, /* label: replica */
 	PERFOPT_REDIS_COMMAND_CALLS,   /* label: cmd */
 	PERFOPT_REDIS_COMMAND_SECONDS, /* label: cmd */
+	PERFOPT_REDIS_ERRORS,          /* label: err */
 	PERFOPT_REDIS_RDB_LAST_BGSAVE_OK,
 	PERFOPT_REDIS_DB_KEYS, /* label: db */
 	PERFOPT_REDIS_NUM_METRICS

@@ -234,6 +234,14 @@ perfopt_resolve(PerfoptLoop *loop, const char *host, int port, PerfoptLookupCall
 	set_resolver_timer(query->resolver);
 }
 
+bool
+perfopt_is_address(const char *host)
+{
+	PerfoptAddress address;
+
+	return read_address(host, 0, &address);
+}
+
 void
 perfopt_address_text(const struct sockaddr *address, char *text, size_t capacity)
 {

@@ -38,6 +38,9 @@ typedef void (*PerfoptLookupCallback)(const PerfoptLookup *lookup, void *arg);
 extern void perfopt_resolve(PerfoptLoop *loop, const char *host, int port,
 							PerfoptLookupCallback callback, void *arg);
 
+/* Whether a host is an address rather than a name. */
+extern bool perfopt_is_address(const char *host);
+
 /* The address as a person writes it, without its port. */
 extern void perfopt_address_text(const struct sockaddr *address, char *text, size_t capacity);
 
