@@ -158,4 +158,9 @@ extern const int perfopt_http_nmetrics;
 extern void perfopt_start_http(PerfoptLoop *loop);
 extern void perfopt_collect_http(PerfoptBatch *batch);
 
+extern const PerfoptMetric perfopt_pgbouncer_metrics[];
+extern const int perfopt_pgbouncer_nmetrics;
+extern void perfopt_start_pgbouncer(PerfoptLoop *loop);
+extern void perfopt_collect_pgbouncer(PerfoptBatch *batch);
+
 #endif /* PERFOPT_COLLECT_H */

@@ -29,11 +29,13 @@ static const PerfoptSource prober_sources[] = {
 	  perfopt_start_redis },
 	{ "http", "external", 0, perfopt_collect_http, perfopt_http_metrics, &perfopt_http_nmetrics,
 	  perfopt_start_http },
+	{ "pgbouncer", "integration", 0, perfopt_collect_pgbouncer, perfopt_pgbouncer_metrics,
+	  &perfopt_pgbouncer_nmetrics, perfopt_start_pgbouncer },
 	{ SOURCE_TARGET, "external", 0, collect_target_problems, NULL, &no_metrics, NULL },
 };
 
 /* TYPEs whose own source tells what is wrong with a target. */
-static const char *const probed_types[] = { "redis", "http" };
+static const char *const probed_types[] = { "redis", "http", "pgbouncer" };
 
 /* This cycle's targets of all TYPEs, in the cycle's memory context. */
 static List *all_targets = NIL;

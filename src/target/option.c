@@ -26,28 +26,40 @@
 #define MIN_TIMEOUT_MS 10
 #define MAX_TIMEOUT_MS 60000
 
+#define PROBED "redis http openmetrics pgbouncer"
+#define WITH_URL "http openmetrics webhook"
+#define WITH_TLS "redis http openmetrics"
+#define BY_LIBPQ "postgres pgbouncer"
+
 typedef struct TargetOption
 {
 	const char *name;
-	Oid catalog; /* what kind of object may have it */
+	Oid catalog;       /* what kind of object may have it */
+	const char *types; /* of a server's: the TYPEs that use it */
 } TargetOption;
 
 static const TargetOption own_options[] = {
-	{ "url", ForeignServerRelationId },
-	{ "timeout", ForeignServerRelationId },
-	{ "method", ForeignServerRelationId },
-	{ "expected_status", ForeignServerRelationId },
-	{ "headers", ForeignServerRelationId },
-	{ "tls", ForeignServerRelationId },
-	{ "tls_ca", ForeignServerRelationId },
-	{ "tls_verify", ForeignServerRelationId },
-	{ "tls_cert", ForeignServerRelationId },
-	{ "tls_key", ForeignServerRelationId },
-	{ "token", UserMappingRelationId },
-	{ "password_required", UserMappingRelationId },
+	{ "url", ForeignServerRelationId, WITH_URL },
+	{ "timeout", ForeignServerRelationId, PROBED },
+	{ "method", ForeignServerRelationId, "http" },
+	{ "expected_status", ForeignServerRelationId, "http" },
+	{ "headers", ForeignServerRelationId, "http openmetrics" },
+	{ "tls", ForeignServerRelationId, "redis" },
+	{ "tls_ca", ForeignServerRelationId, WITH_TLS },
+	{ "tls_verify", ForeignServerRelationId, WITH_TLS },
+	{ "tls_cert", ForeignServerRelationId, WITH_TLS },
+	{ "tls_key", ForeignServerRelationId, WITH_TLS },
+	/* These are libpq's, but not only for its own TYPEs, or not for both of them. */
+	{ "host", ForeignServerRelationId, "redis " BY_LIBPQ },
+	{ "port", ForeignServerRelationId, "redis " BY_LIBPQ },
+	{ "hostaddr", ForeignServerRelationId, "postgres" },
+	{ "service", ForeignServerRelationId, "postgres" },
+	{ "dbname", ForeignServerRelationId, "postgres" },
+	{ "token", UserMappingRelationId, NULL },
+	{ "password_required", UserMappingRelationId, NULL },
 	/* These two are libpq's, and allowed in a server as well. */
-	{ "sslcert", UserMappingRelationId },
-	{ "sslkey", UserMappingRelationId },
+	{ "sslcert", UserMappingRelationId, NULL },
+	{ "sslkey", UserMappingRelationId, NULL },
 };
 
 PG_FUNCTION_INFO_V1(perfopt_target_validator);
@@ -93,6 +105,47 @@ perfopt_target_is_libpq_option(const char *name)
 			return OidIsValid(libpq_option_catalog(option));
 	}
 	return false;
+}
+
+/* Whether a word is in a text of words divided by blanks. */
+static bool
+has_word(const char *words, const char *word)
+{
+	size_t length = strlen(word);
+
+	for (const char *p = words; (p = strstr(p, word)) != NULL; p += length)
+	{
+		if ((p == words || p[-1] == ' ') && (p[length] == ' ' || p[length] == '\0'))
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_used_by(const char *option, const char *type)
+{
+	for (int i = 0; i < lengthof(own_options); i++)
+	{
+		if (own_options[i].catalog == ForeignServerRelationId &&
+			strcmp(own_options[i].name, option) == 0)
+			return has_word(own_options[i].types, type);
+	}
+	return has_word(BY_LIBPQ, type);
+}
+
+const char *
+perfopt_target_useless_option(List *options, const char *type)
+{
+	ListCell *cell;
+
+	foreach (cell, options)
+	{
+		DefElem *def = lfirst_node(DefElem, cell);
+
+		if (!is_used_by(def->defname, type))
+			return def->defname;
+	}
+	return NULL;
 }
 
 static bool

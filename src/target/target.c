@@ -33,6 +33,8 @@
 
 #define WRAPPER_NAME "perfopt"
 
+#define TYPE_NAMES "redis, http, openmetrics, pgbouncer, postgres or webhook"
+
 /* The public TYPEs and what each takes; `probed` are those that the prober talks to. */
 typedef struct TargetType
 {
@@ -42,8 +44,8 @@ typedef struct TargetType
 } TargetType;
 
 static const TargetType target_types[] = {
-	{ "redis", false, true },     { "http", true, false },    { "openmetrics", true, false },
-	{ "postgres", false, false }, { "webhook", true, false },
+	{ "redis", false, true },     { "http", true, true },       { "openmetrics", true, true },
+	{ "pgbouncer", false, true }, { "postgres", false, false }, { "webhook", true, false },
 };
 
 static const TargetType *
@@ -99,6 +101,21 @@ mapping_options(Oid userid, Oid serverid)
 	return options;
 }
 
+/*
+ * Whether a role has to be let in by a password: it is no superuser, and no superuser has said that it
+ * need not.
+ */
+static bool
+needs_password(Oid userid, List *mapping)
+{
+	const char *required = find_option(mapping, "password_required");
+	bool value;
+
+	if (superuser_arg(userid))
+		return false;
+	return required == NULL || !parse_bool(required, &value) || value;
+}
+
 /* NULL when it was dropped just now. */
 static PerfoptTarget *
 make_target(Oid serverid)
@@ -113,6 +130,7 @@ make_target(Oid serverid)
 	mapping = mapping_options(server->owner, serverid);
 	target->serverid = serverid;
 	target->owner = server->owner;
+	target->owner_name = GetUserNameFromId(server->owner, true);
 	target->name = server->servername;
 	target->type = server->servertype;
 	target->host = find_option(server->options, "host");
@@ -123,6 +141,8 @@ make_target(Oid serverid)
 	target->password = find_option(mapping, "password");
 	target->token = find_option(mapping, "token");
 	target->options = server->options;
+	target->mapping = mapping;
+	target->needs_password = needs_password(server->owner, mapping);
 	return target;
 }
 
@@ -173,19 +193,39 @@ perfopt_targets_of_type(const char *type)
 	return targets;
 }
 
-char *
-perfopt_target_problem(const PerfoptTarget *target)
+static void
+add_params(List *options, const char **keywords, const char **values, int *n)
 {
-	const TargetType *type = find_type(target->type);
+	ListCell *cell;
 
-	if (target->type == NULL)
-		return psprintf(
-			"server \"%s\" has no TYPE: it must be redis, http, openmetrics, postgres or webhook",
-			target->name);
-	if (type == NULL)
-		return psprintf("server \"%s\" has the unknown TYPE \"%s\": it must be redis, http, "
-						"openmetrics, postgres or webhook",
-						target->name, target->type);
+	foreach (cell, options)
+	{
+		DefElem *def = lfirst_node(DefElem, cell);
+
+		if (!perfopt_target_is_libpq_option(def->defname))
+			continue;
+		keywords[*n] = def->defname;
+		values[(*n)++] = defGetString(def);
+	}
+}
+
+void
+perfopt_target_libpq_params(const PerfoptTarget *target, int spare, const char ***keywords,
+							const char ***values, int *n)
+{
+	int room = list_length(target->options) + list_length(target->mapping) + spare + 1;
+
+	*n = 0;
+	*keywords = palloc0(room * sizeof(char *));
+	*values = palloc0(room * sizeof(char *));
+	add_params(target->options, *keywords, *values, n);
+	add_params(target->mapping, *keywords, *values, n);
+}
+
+/* Why its address does not go with its TYPE, or NULL. */
+static char *
+address_problem(const PerfoptTarget *target, const TargetType *type)
+{
 	if (type->by_url && target->url == NULL)
 		return psprintf("server \"%s\" of TYPE %s lacks the option url", target->name, type->name);
 	if (type->by_url && (target->host != NULL || target->port != NULL || target->dbname != NULL))
@@ -196,8 +236,30 @@ perfopt_target_problem(const PerfoptTarget *target)
 		return psprintf("server \"%s\" of TYPE %s takes its address from host and port, not from "
 						"the option url",
 						target->name, type->name);
-	if (type->probed && target->host == NULL)
+	if (!type->by_url && type->probed && target->host == NULL)
 		return psprintf("server \"%s\" of TYPE %s lacks the option host", target->name, type->name);
+	return NULL;
+}
+
+char *
+perfopt_target_problem(const PerfoptTarget *target)
+{
+	const TargetType *type = find_type(target->type);
+	const char *useless;
+	char *problem;
+
+	if (target->type == NULL)
+		return psprintf("server \"%s\" has no TYPE: it must be " TYPE_NAMES, target->name);
+	if (type == NULL)
+		return psprintf("server \"%s\" has the unknown TYPE \"%s\": it must be " TYPE_NAMES,
+						target->name, target->type);
+	problem = address_problem(target, type);
+	if (problem != NULL)
+		return problem;
+	useless = perfopt_target_useless_option(target->options, type->name);
+	if (useless != NULL)
+		return psprintf("server \"%s\" of TYPE %s has no use for the option %s", target->name,
+						type->name, useless);
 	return NULL;
 }
 
@@ -252,7 +314,6 @@ open_postgres_target(const char *server_name, Oid userid)
 {
 	PostgresTarget target;
 	const char *password;
-	const char *required;
 	Oid serverid = get_foreign_server_oid(server_name, true);
 
 	if (!OidIsValid(serverid))
@@ -268,16 +329,8 @@ open_postgres_target(const char *server_name, Oid userid)
 	check_usable(target.server, userid);
 	target.mapping = mapping_options(userid, serverid);
 	password = find_option(target.mapping, "password");
-	required = find_option(target.mapping, "password_required");
 	target.has_password = password != NULL && password[0] != '\0';
-	target.needs_password = !superuser_arg(userid);
-	if (target.needs_password && required != NULL)
-	{
-		bool value;
-
-		if (parse_bool(required, &value) && !value)
-			target.needs_password = false;
-	}
+	target.needs_password = needs_password(userid, target.mapping);
 	return target;
 }
 

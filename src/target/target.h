@@ -22,6 +22,7 @@ typedef struct PerfoptTarget
 {
 	Oid serverid;
 	Oid owner;
+	char *owner_name;
 	char *name;
 	char *type;
 	char *host;
@@ -31,7 +32,9 @@ typedef struct PerfoptTarget
 	char *user;
 	char *password;
 	char *token;
-	List *options; /* all of the server's, as DefElem */
+	List *options;       /* all of the server's, as DefElem */
+	List *mapping;       /* all of the user mapping's */
+	bool needs_password; /* by the rules for connections of libpq */
 } PerfoptTarget;
 
 /* An option of the server, or NULL.  Needs no transaction, nor does the next. */
@@ -52,6 +55,13 @@ extern List *perfopt_targets_of_type(const char *type);
  * TYPE), as one sentence; NULL where there is nothing to complain about.  Needs no transaction.
  */
 extern char *perfopt_target_problem(const PerfoptTarget *target);
+
+/*
+ * Options of libpq in a target of TYPE pgbouncer or postgres and in its user mapping, as arrays that
+ * PQconnectStartParams takes, with room for `spare` more before the NULL.  Needs no transaction.
+ */
+extern void perfopt_target_libpq_params(const PerfoptTarget *target, int spare,
+										const char ***keywords, const char ***values, int *n);
 
 /*
  * The connection string with which `userid` reaches a target of TYPE postgres.  ERROR when there is no

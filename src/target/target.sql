@@ -5,7 +5,7 @@ COMMENT ON FUNCTION perfopt.target_validator(text[], oid) IS
 
 CREATE FOREIGN DATA WRAPPER perfopt VALIDATOR perfopt.target_validator;
 COMMENT ON FOREIGN DATA WRAPPER perfopt IS
-  'What perfopt talks to. The TYPE of a server is redis (asked by the prober) or postgres (load tests); http, openmetrics and webhook are reserved.';
+  'What perfopt talks to. The TYPE of a server is redis, http, openmetrics or pgbouncer (asked by the prober) or postgres (load tests); webhook is reserved.';
 
 CREATE SERVER perfopt_local TYPE 'postgres' FOREIGN DATA WRAPPER perfopt;
 COMMENT ON SERVER perfopt_local IS
