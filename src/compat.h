@@ -17,6 +17,10 @@
 #include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/guc_tables.h"
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
+#endif
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
 #endif
@@ -28,6 +32,18 @@
 
 #if PG_VERSION_NUM < 150000
 #error "perfopt needs PostgreSQL 15 or later"
+#endif
+
+/* 17 and 18 each put one more argument among the others. */
+#if PG_VERSION_NUM >= 180000
+#define perfopt_create_foreignscan_path(root, rel, rows, startup, total) \
+	create_foreignscan_path(root, rel, NULL, rows, 0, startup, total, NIL, NULL, NULL, NIL, NIL)
+#elif PG_VERSION_NUM >= 170000
+#define perfopt_create_foreignscan_path(root, rel, rows, startup, total) \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, NULL, NULL, NIL, NIL)
+#else
+#define perfopt_create_foreignscan_path(root, rel, rows, startup, total) \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, NULL, NULL, NIL)
 #endif
 
 /* What pg_stat_activity shows while a perfopt process rests. */

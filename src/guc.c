@@ -18,7 +18,10 @@ int perfopt_collect_interval_s = 30;
 char *perfopt_database = NULL;
 char *perfopt_databases = NULL;
 int perfopt_max_load_users = 1000;
+int perfopt_max_series = 20000;
 int perfopt_probe_timeout_ms = 2000;
+int perfopt_retention_1hour_min = 3 * 365 * 24 * 60;
+int perfopt_retention_5min_min = 90 * 24 * 60;
 int perfopt_retention_raw_min = 7 * 24 * 60;
 int perfopt_sampling_frequency = 10;
 int perfopt_top_statements = 50;
@@ -73,10 +76,28 @@ perfopt_guc_init(void)
 							NULL, &perfopt_max_load_users, 1000, 1, 10000, PGC_SIGHUP, 0, NULL,
 							NULL, NULL);
 
+	DefineCustomIntVariable(
+		"perfopt.max_series", "Most series (metrics with their labels) that are kept.",
+		"Further ones are left out and counted in perfopt.source_status, until series that were "
+		"not seen for longer than perfopt.retention_raw make room.",
+		&perfopt_max_series, 20000, 100, 1000000, PGC_SIGHUP, 0, NULL, NULL, NULL);
+
 	DefineCustomIntVariable("perfopt.probe_timeout",
 							"Longest time that the prober waits for one target in a cycle.", NULL,
 							&perfopt_probe_timeout_ms, 2000, 10, 60000, PGC_SIGHUP, GUC_UNIT_MS,
 							NULL, NULL, NULL);
+
+	DefineCustomIntVariable(
+		"perfopt.retention_1hour", "How long hourly rollups are kept.",
+		"They go by quarters: 91 days are dropped together when the last is older than this.",
+		&perfopt_retention_1hour_min, 3 * 365 * 24 * 60, 60, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN,
+		NULL, NULL, NULL);
+
+	DefineCustomIntVariable(
+		"perfopt.retention_5min", "How long five-minute rollups are kept.",
+		"They go by weeks: seven days are dropped together when the last is older than this.",
+		&perfopt_retention_5min_min, 90 * 24 * 60, 60, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN, NULL,
+		NULL, NULL);
 
 	DefineCustomIntVariable(
 		"perfopt.retention_raw", "How long raw samples are kept.",

@@ -10,7 +10,10 @@ extern int perfopt_collect_interval_s;     /* perfopt.collect_interval, 1 s to 1
 extern char *perfopt_database;             /* perfopt.database, fixed at server start */
 extern char *perfopt_databases;            /* perfopt.databases, a list of identifiers */
 extern int perfopt_max_load_users;         /* perfopt.max_load_users */
+extern int perfopt_max_series;             /* perfopt.max_series */
 extern int perfopt_probe_timeout_ms;       /* perfopt.probe_timeout */
+extern int perfopt_retention_1hour_min;    /* perfopt.retention_1hour */
+extern int perfopt_retention_5min_min;     /* perfopt.retention_5min */
 extern int perfopt_retention_raw_min;      /* perfopt.retention_raw */
 extern int perfopt_sampling_frequency;     /* perfopt.sampling_frequency, Hz; 0 is off */
 extern int perfopt_top_statements;         /* perfopt.top_statements, 0 is off */

@@ -28,8 +28,7 @@
 #include "sampler/sampler.h"
 #include "worker/worker.h"
 
-#define MAINTAIN_INTERVAL_MS (60 * 60 * 1000)
-#define MAINTAIN_RETRY_MS (60 * 1000)
+#define MAINTAIN_INTERVAL_MS (60 * 1000)
 #define MINUTE_MS (55 * 1000) /* every other cycle, be it a moment early */
 #define MAX_SOURCES 32
 #define MAX_LABELS 8
@@ -72,6 +71,9 @@ static MemoryContext cycle_context = NULL;
 
 /* What the running source said that it lacks, in the cycle's context. */
 static const char *lacking = NULL;
+
+/* Of this cycle, in its context. */
+static List *batches = NIL;
 
 long
 perfopt_collect_interval_ms(void)
@@ -330,19 +332,44 @@ note_run(const PerfoptSource *source, const SourceRun *run)
 		perfopt_collect_note(source->name, "", run->error, run->cpu_ms, run->wall_ms);
 }
 
+/* A source that does not run each cycle has a batch of its own, so that its increases and rates are right. */
+static PerfoptBatch *
+batch_of(const char *writer)
+{
+	ListCell *lc;
+	PerfoptBatch *batch;
+
+	foreach (lc, batches)
+		if (strcmp(perfopt_batch_name(lfirst(lc)), writer) == 0)
+			return lfirst(lc);
+	batch = perfopt_batch_create(writer);
+	batches = lappend(batches, batch);
+	return batch;
+}
+
+PerfoptBatch *
+perfopt_collect_batch(const char *writer)
+{
+	MemoryContext oldcontext = MemoryContextSwitchTo(cycle_context);
+	PerfoptBatch *batch = batch_of(pstrdup(writer));
+
+	MemoryContextSwitchTo(oldcontext);
+	return batch;
+}
+
 /* Those that are due; with a loop, all of them start before one waits, and then they wait together. */
 static void
-run_sources(const PerfoptSource *sources, int nsources, PerfoptLoop *loop, PerfoptBatch *batch)
+run_sources(const char *writer, const PerfoptSource *sources, int nsources, PerfoptLoop *loop,
+			TimestampTz now)
 {
 	static TimestampTz last_run[MAX_SOURCES];
 	SourceRun runs[MAX_SOURCES] = { 0 };
-	TimestampTz now = GetCurrentTimestamp();
 
 	Assert(nsources <= MAX_SOURCES);
 
 	for (int i = 0; i < nsources; i++)
 	{
-		if (sources[i].interval_ms > 0 && !perfopt_worker_asked() &&
+		if (sources[i].interval_ms > 0 && !perfopt_worker_asked() && now >= last_run[i] &&
 			!TimestampDifferenceExceeds(last_run[i], now, sources[i].interval_ms))
 			continue;
 		last_run[i] = now;
@@ -357,7 +384,9 @@ run_sources(const PerfoptSource *sources, int nsources, PerfoptLoop *loop, Perfo
 		if (!runs[i].due)
 			continue;
 		if (runs[i].error == NULL)
-			run_source(&sources[i], &runs[i], NULL, batch);
+			run_source(&sources[i], &runs[i], NULL,
+					   perfopt_collect_batch(sources[i].interval_ms > 0 ? sources[i].name
+																		 : writer));
 		note_run(&sources[i], &runs[i]);
 		CHECK_FOR_INTERRUPTS();
 	}
@@ -392,7 +421,7 @@ hold_extension(const char *writer)
 	return extension_problem(state);
 }
 
-/* A failure (somebody reads the oldest day just now) is tried again after a while. */
+/* What fails (somebody reads the oldest day just now) is tried again the next time. */
 static void
 maintain(void)
 {
@@ -403,27 +432,58 @@ maintain(void)
 
 	begin_transaction();
 	extension = get_extension_oid("perfopt", true);
-	if ((maintained != extension || now >= next) &&
+	if ((maintained != extension || now >= next ||
+		 now < next - MAINTAIN_INTERVAL_MS * INT64CONST(1000)) &&
 		perfopt_extension_hold() == PERFOPT_EXTENSION_READY)
 	{
-		next = TimestampTzPlusMilliseconds(now, MAINTAIN_RETRY_MS);
-		maintained = extension;
-		perfopt_store_maintain();
 		next = TimestampTzPlusMilliseconds(now, MAINTAIN_INTERVAL_MS);
+		maintained = extension;
+		perfopt_store_maintain(false);
 	}
 	commit_transaction();
+}
+
+/* What there was no room for is a fact about the store, and shown where sources show theirs. */
+static void
+note_overflow(const char *writer, PerfoptOverflow overflow)
+{
+	if (overflow.n == 0)
+		perfopt_collect_forget("store", writer);
+	else
+		perfopt_collect_note("store", writer,
+							 psprintf("%d series are left out, %s among them: perfopt.max_series "
+									  "allows %d",
+									  overflow.n, overflow.first, perfopt_max_series),
+							 -1, 0);
+}
+
+static void
+append_batches(const char *writer, TimestampTz now)
+{
+	PerfoptOverflow all = { 0 };
+	ListCell *lc;
+
+	foreach (lc, batches)
+	{
+		PerfoptOverflow overflow = perfopt_store_append(lfirst(lc), now);
+
+		all.n += overflow.n;
+		if (all.first == NULL)
+			all.first = overflow.first;
+	}
+	note_overflow(writer, all);
 }
 
 const char *
 perfopt_collect_run(const char *writer, const PerfoptSource *sources, int nsources,
 					PerfoptLoop *loop)
 {
-	PerfoptBatch *batch;
 	const char *problem;
 	TimestampTz now;
+	ListCell *lc;
 
 	cycle_context = CurrentMemoryContext;
-	maintain();
+	batches = NIL;
 
 	begin_transaction();
 	problem = hold_extension(writer);
@@ -433,17 +493,17 @@ perfopt_collect_run(const char *writer, const PerfoptSource *sources, int nsourc
 	if (problem != NULL)
 		return problem;
 
-	batch = perfopt_batch_create(writer);
 	now = GetCurrentTimestamp();
-	run_sources(sources, nsources, loop, batch);
+	run_sources(writer, sources, nsources, loop, now);
 
 	begin_transaction();
 	problem = hold_extension(writer);
 	if (problem == NULL)
-		perfopt_store_append(batch, now);
+		append_batches(writer, now);
 	commit_transaction();
 	if (problem == NULL)
-		perfopt_store_committed(batch);
+		foreach (lc, batches)
+			perfopt_store_committed(lfirst(lc));
 	return problem;
 }
 
@@ -452,6 +512,8 @@ perfopt_collector_cycle(void)
 {
 	const char *problem;
 
+	cycle_context = CurrentMemoryContext;
+	maintain();
 	problem =
 		perfopt_collect_run("collector", collector_sources, lengthof(collector_sources), NULL);
 	if (problem != NULL)

@@ -20,7 +20,7 @@ typedef struct PerfoptSource
 {
 	const char *name;
 	const char *dimension;
-	int interval_ms; /* at least this long between two runs; 0 is each cycle */
+	int interval_ms; /* at least this long between two runs, in a batch of its own; 0 is each cycle */
 	void (*collect)(PerfoptBatch *batch);
 	const PerfoptMetric *metrics; /* all that it may deliver */
 	const int *nmetrics;
@@ -68,6 +68,12 @@ extern void perfopt_collect_forget(const char *source, const char *target);
 /* A transaction with snapshot and SPI for a source; an ERROR inside is cleaned up by the caller. */
 extern void perfopt_collect_begin_sql(void);
 extern void perfopt_collect_end_sql(void);
+
+/*
+ * The cycle's batch of another writer than the source's own, for what comes at another pace; the same
+ * one for the same name.  It is written with the others.
+ */
+extern PerfoptBatch *perfopt_collect_batch(const char *writer);
 
 /*
  * Runs a query between begin_sql and end_sql; its plan is kept for the life of the process, under the

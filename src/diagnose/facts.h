@@ -90,6 +90,8 @@ typedef struct PerfoptSeries
 	double last;
 	double previous; /* the value before the last */
 	double seconds;  /* time that its samples cover */
+	TimestampTz first_ts;
+	TimestampTz previous_ts;
 	TimestampTz last_ts;
 } PerfoptSeries;
 

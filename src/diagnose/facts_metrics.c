@@ -6,16 +6,14 @@
 
 #include <math.h>
 
-#include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "diagnose/facts.h"
-
-#define FETCH_ROWS 256
+#include "guc.h"
+#include "store/store.h"
 
 /* The series whose metric the catalogue has, in order of id. */
 static void
@@ -55,92 +53,82 @@ compare_id(const void *key, const void *element)
 	return (id > other) - (id < other);
 }
 
+/* Slices come in no promised order, samples within one ascend. */
 static void
-add_value(PerfoptSeries *series, TimestampTz ts, double elapsed_s, double value)
+add_slice(PerfoptSeries *series, const PerfoptSlice *slice)
 {
-	if (series->n == 0)
+	for (int i = 0; i < slice->n; i++)
 	{
-		series->first = series->min = series->max = value;
-	}
-	else
-	{
-		series->previous = series->last;
+		double value = slice->column[0][i];
+		TimestampTz ts = slice->ts[i];
+
+		if (series->n == 0)
+		{
+			series->min = series->max = value;
+			series->first_ts = series->last_ts = ts;
+			series->previous_ts = DT_NOBEGIN;
+			series->first = series->last = value;
+		}
+		else if (ts > series->last_ts)
+		{
+			series->previous = series->last;
+			series->previous_ts = series->last_ts;
+			series->last = value;
+			series->last_ts = ts;
+		}
+		else if (ts > series->previous_ts)
+		{
+			series->previous = value;
+			series->previous_ts = ts;
+		}
+
+		if (ts < series->first_ts)
+		{
+			series->first = value;
+			series->first_ts = ts;
+		}
 		series->min = Min(series->min, value);
 		series->max = Max(series->max, value);
+		series->sum += value;
+		series->n++;
 	}
-	series->n++;
-	series->sum += value;
-	series->last = value;
-	series->last_ts = ts;
-	if (elapsed_s > 0)
-		series->seconds += elapsed_s;
 }
 
-/* One row of perfopt.sample_hot: ts, elapsed_s, series, value. */
-static void
-read_row(PerfoptFacts *facts, HeapTuple row, TupleDesc desc)
+/*
+ * How long the samples stand for: each for the time since the one before it, and the first, whose
+ * predecessor is outside the window, for as long as the others on average.
+ */
+static double
+seconds_covered(const PerfoptSeries *series, double interval_s)
 {
-	bool isnull;
-	TimestampTz ts = DatumGetTimestampTz(SPI_getbinval(row, desc, 1, &isnull));
-	Datum elapsed = SPI_getbinval(row, desc, 2, &isnull);
-	double elapsed_s = isnull ? 0 : DatumGetFloat8(elapsed);
-	ArrayType *ids = DatumGetArrayTypeP(SPI_getbinval(row, desc, 3, &isnull));
-	ArrayType *values = DatumGetArrayTypeP(SPI_getbinval(row, desc, 4, &isnull));
-	Datum *id;
-	Datum *value;
-	bool *nulls;
-	int nids;
-	int nvalues;
+	double between = (series->last_ts - series->first_ts) / (double) USECS_PER_SEC;
 
-	deconstruct_array(ids, INT4OID, 4, true, TYPALIGN_INT, &id, NULL, &nids);
-	deconstruct_array(values, FLOAT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &value, &nulls,
-					  &nvalues);
-	for (int i = 0; i < Min(nids, nvalues); i++)
-	{
-		int key = DatumGetInt32(id[i]);
-		PerfoptSeries *series =
-			bsearch(&key, facts->series, facts->nseries, sizeof(PerfoptSeries), compare_id);
-
-		if (series != NULL && !nulls[i])
-			add_value(series, ts, elapsed_s, DatumGetFloat8(value[i]));
-	}
+	return series->n > 1 ? between * series->n / (series->n - 1) : interval_s * series->n;
 }
 
 void
 perfopt_facts_read_metrics(PerfoptFacts *facts)
 {
 	MemoryContext context = CurrentMemoryContext;
-	MemoryContext row_context;
-	Oid types[2] = { TIMESTAMPTZOID, TIMESTAMPTZOID };
-	Datum values[2] = { TimestampTzGetDatum(facts->since), TimestampTzGetDatum(facts->until) };
-	Portal portal;
+	PerfoptCursor *cursor;
+	PerfoptSlice slice;
 
 	SPI_connect();
 	read_catalogue(facts, context);
-	row_context =
-		AllocSetContextCreate(CurrentMemoryContext, "perfopt facts row", ALLOCSET_DEFAULT_SIZES);
-	portal = SPI_cursor_open_with_args(NULL,
-									   "SELECT ts, elapsed_s, series, value"
-									   " FROM perfopt.sample_hot WHERE ts > $1 AND ts <= $2"
-									   " ORDER BY ts",
-									   2, types, values, NULL, true, 0);
-	for (;;)
-	{
-		SPI_cursor_fetch(portal, true, FETCH_ROWS);
-		if (SPI_processed == 0)
-			break;
-		for (uint64 i = 0; i < SPI_processed; i++)
-		{
-			MemoryContext old = MemoryContextSwitchTo(row_context);
-
-			read_row(facts, SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
-			MemoryContextSwitchTo(old);
-			MemoryContextReset(row_context);
-		}
-		SPI_freetuptable(SPI_tuptable);
-	}
-	SPI_cursor_close(portal);
 	SPI_finish();
+
+	cursor = perfopt_cursor_open(PERFOPT_RAW, facts->since + 1, facts->until, NULL, 0);
+	while (perfopt_cursor_next(cursor, &slice))
+	{
+		PerfoptSeries *series = bsearch(&slice.series_id, facts->series, facts->nseries,
+										sizeof(PerfoptSeries), compare_id);
+
+		if (series != NULL)
+			add_slice(series, &slice);
+	}
+	perfopt_cursor_close(cursor);
+	for (int i = 0; i < facts->nseries; i++)
+		facts->series[i].seconds = seconds_covered(&facts->series[i], perfopt_collect_interval_s);
 }
 
 PerfoptSeries *

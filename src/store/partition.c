@@ -1,6 +1,6 @@
 /*
  * partition.c
- *	  Partitions by day (UTC) of the tables that hold raw history, and their retention.
+ *	  Partitions (by days UTC) of the tables that hold history, and their retention.
  *
  * Partitions are made aside and attached, which blocks neither readers nor writers, and are members
  * of the extension, so that pg_dump leaves the history out and DROP EXTENSION takes it along.
@@ -15,9 +15,40 @@
 #include "utils/timestamp.h"
 
 #include "guc.h"
-#include "store/store.h"
+#include "store/stream.h"
+
+/* A partitioned table that is not listed here holds raw history, in partitions of one day. */
+typedef struct Partitioning
+{
+	const char *table;
+	int days;                 /* in a partition */
+	const int *retention_min; /* setting */
+	bool ahead;               /* made before they are needed; others are made when they are */
+} Partitioning;
+
+static const Partitioning partitionings[] = {
+	{ "sample_chunk", 1, &perfopt_retention_raw_min, false },
+	{ "sample_5min_chunk", 7, &perfopt_retention_5min_min, false },
+	{ "sample_1hour_chunk", 91, &perfopt_retention_1hour_min, false },
+};
+static const Partitioning by_day = { NULL, 1, &perfopt_retention_raw_min, true };
 
 #define DAYS_AHEAD 1
+
+static const Partitioning *
+partitioning_of(const char *table)
+{
+	for (int i = 0; i < lengthof(partitionings); i++)
+		if (strcmp(partitionings[i].table, table) == 0)
+			return &partitionings[i];
+	return &by_day;
+}
+
+int
+perfopt_partition_days(const char *table)
+{
+	return partitioning_of(table)->days;
+}
 
 static void
 run(const char *sql)
@@ -71,10 +102,20 @@ relation_exists(const char *name)
 	return SPI_processed > 0;
 }
 
+/* The first day of the partition that holds a day. */
+static int
+first_day(const char *table, int day)
+{
+	int days = perfopt_partition_days(table);
+
+	return (day >= 0 ? day / days : -((days - 1 - day) / days)) * days;
+}
+
 static void
 make_partition(const char *table, int day)
 {
-	char *partition = psprintf("%s_p%s", table, day_name(day));
+	int first = first_day(table, day);
+	char *partition = psprintf("%s_p%s", table, day_name(first));
 
 	if (relation_exists(partition))
 		return;
@@ -82,11 +123,18 @@ make_partition(const char *table, int day)
 				 partition, table));
 	run(psprintf("ALTER TABLE perfopt.%s ATTACH PARTITION perfopt.%s"
 				 " FOR VALUES FROM ('%s 00:00:00+00') TO ('%s 00:00:00+00')",
-				 table, partition, day_name(day), day_name(day + 1)));
+				 table, partition, day_name(first),
+				 day_name(first + perfopt_partition_days(table))));
 
 	/* What the install script makes belongs to the extension by itself. */
 	if (!creating_extension)
 		run(psprintf("ALTER EXTENSION perfopt ADD TABLE perfopt.%s", partition));
+}
+
+void
+perfopt_partition_make(const char *table, TimestampTz ts)
+{
+	make_partition(table, day_of(ts));
 }
 
 static int
@@ -106,7 +154,7 @@ drop_expired(const char *table, int first_day_kept)
 						  " AND EXISTS (SELECT FROM pg_catalog.pg_depend d"
 						  "  WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass"
 						  "  AND d.objid = c.oid AND d.deptype = 'e')",
-						  2, types, values, NULL, true, 0);
+						  2, types, values, NULL, false, 0);
 	for (uint64 i = 0; i < SPI_processed; i++)
 		expired = lappend(expired, SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));
 
@@ -121,33 +169,20 @@ drop_expired(const char *table, int first_day_kept)
 }
 
 int
-perfopt_store_maintain(void)
+perfopt_partition_maintain(TimestampTz now)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz oldest_kept = now - perfopt_retention_raw_min * INT64CONST(60000000);
 	int dropped = 0;
 	ListCell *lc;
-	List *tables;
+	List *tables = partitioned_tables();
 
-	SPI_connect();
-
-	/* One at a time: the second finds what the first has made. */
-	run("LOCK TABLE perfopt.sample_hot IN SHARE UPDATE EXCLUSIVE MODE");
-	tables = partitioned_tables();
 	foreach (lc, tables)
 	{
-		for (int ahead = 0; ahead <= DAYS_AHEAD; ahead++)
+		const Partitioning *rule = partitioning_of(lfirst(lc));
+		TimestampTz oldest_kept = now - *rule->retention_min * INT64CONST(60000000);
+
+		for (int ahead = 0; rule->ahead && ahead <= DAYS_AHEAD; ahead++)
 			make_partition(lfirst(lc), day_of(now) + ahead);
-		dropped += drop_expired(lfirst(lc), day_of(oldest_kept));
+		dropped += drop_expired(lfirst(lc), first_day(lfirst(lc), day_of(oldest_kept)));
 	}
-	SPI_finish();
 	return dropped;
-}
-
-PG_FUNCTION_INFO_V1(perfopt_maintain_now);
-
-Datum
-perfopt_maintain_now(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_INT32(perfopt_store_maintain());
 }

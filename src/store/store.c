@@ -1,9 +1,10 @@
 /*
  * store.c
- *	  Batches of samples, and how they become rows.
+ *	  Batches of samples, and how they become hot rows.
  */
 #include "postgres.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "catalog/pg_type.h"
@@ -11,46 +12,71 @@
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "utils/array.h"
+#include "common/hashfn.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "compat.h"
-#include "store/store.h"
+#include "guc.h"
+#include "store/stream.h"
 
-/* Batches that a series may be missing before the writer forgets it. */
-#define FORGET_AFTER 1000
+/* A series that was not seen for so long is forgotten by its writer, and looked up again. */
+#define FORGET_AFTER_US USECS_PER_DAY
+
+/* Further apart than this, a time before the last one means that the clock was set back. */
+#define CLOCK_STEP_US USECS_PER_SEC
 
 /* Longer keys (metric name and labels) are a source's mistake; they are left out. */
-#define MAX_KEY 512
+#define MAX_KEY 1024
 
-/* What a writer remembers of a series between batches. */
+#define MAX_WRITERS 64
+
+/*
+ * A series by what it is: 128 bits of hash over metric and labels, since the texts of thousands of
+ * series would take megabytes of each worker.
+ */
+typedef struct SeriesKey
+{
+	uint64 high;
+	uint64 low;
+} SeriesKey;
+
+/* What is remembered of a series between batches. */
 typedef struct SeriesState
 {
-	char key[MAX_KEY];
+	SeriesKey key;
 	int series_id;
-	double raw;      /* at batch_no */
-	uint64 batch_no; /* the last committed batch that had it */
+	double raw; /* in the last committed batch that had it */
+	TimestampTz ts;
 } SeriesState;
 
+/* One who appends batches at a pace of its own. */
 typedef struct Writer
 {
-	Oid extension;       /* everything is forgotten when the extension is made anew */
-	uint64 batch_no;     /* committed batches */
+	char name[NAMEDATALEN];
 	TimestampTz last_ts; /* of the last committed batch, 0 before the first */
-	HTAB *series;
 } Writer;
+
+/* What this process knows; forgotten when the extension is made anew. */
+typedef struct Memory
+{
+	Oid extension;
+	TimestampTz forgot_at;
+	HTAB *series;
+	Writer writers[MAX_WRITERS];
+	int nwriters;
+} Memory;
 
 typedef struct Entry
 {
 	const PerfoptMetric *metric;
-	char *key;
+	SeriesKey key;
 	char *labels; /* JSON object */
 	double value;
 	bool is_increase; /* of a counter, not its raw value */
-	int series_id;    /* filled by append */
+	int series_id;    /* filled by append; 0 where it was left out */
 } Entry;
 
 struct PerfoptBatch
@@ -63,8 +89,7 @@ struct PerfoptBatch
 	TimestampTz ts;
 };
 
-/* A process is one writer. */
-static Writer writer;
+static Memory memory;
 
 PerfoptBatch *
 perfopt_batch_create(const char *name)
@@ -82,6 +107,12 @@ int
 perfopt_batch_size(const PerfoptBatch *batch)
 {
 	return batch->nentries;
+}
+
+const char *
+perfopt_batch_name(const PerfoptBatch *batch)
+{
+	return batch->name;
 }
 
 static char *
@@ -103,6 +134,17 @@ labels_json(const PerfoptLabel *labels, int nlabels)
 	return json.data;
 }
 
+static SeriesKey
+make_key(const char *metric, const char *labels)
+{
+	SeriesKey key;
+
+	key.high = hash_bytes_extended((const unsigned char *) metric, strlen(metric), 0);
+	key.low = hash_bytes_extended((const unsigned char *) labels, strlen(labels), key.high);
+	key.high = hash_bytes_extended((const unsigned char *) labels, strlen(labels), ~key.high);
+	return key;
+}
+
 static void
 add_entry(PerfoptBatch *batch, const PerfoptMetric *metric, const PerfoptLabel *labels, int nlabels,
 		  double value, bool is_increase)
@@ -122,11 +164,11 @@ add_entry(PerfoptBatch *batch, const PerfoptMetric *metric, const PerfoptLabel *
 	entry = &batch->entries[batch->nentries];
 	entry->metric = metric;
 	entry->labels = labels_json(labels, nlabels);
-	entry->key = psprintf("%s%s", metric->name, entry->labels);
+	entry->key = make_key(metric->name, entry->labels);
 	entry->value = value;
 	entry->is_increase = is_increase;
 	entry->series_id = 0;
-	if (strlen(entry->key) < MAX_KEY)
+	if (strlen(metric->name) + strlen(entry->labels) < MAX_KEY)
 		batch->nentries++;
 	MemoryContextSwitchTo(oldcontext);
 }
@@ -146,48 +188,51 @@ perfopt_batch_add_increase(PerfoptBatch *batch, const PerfoptMetric *metric,
 }
 
 static void
-open_writer(void)
+open_memory(void)
 {
 	Oid extension = get_extension_oid("perfopt", false);
 	HASHCTL ctl;
 
-	if (writer.series != NULL && writer.extension == extension)
+	if (memory.series != NULL && memory.extension == extension)
 		return;
-	if (writer.series != NULL)
-		hash_destroy(writer.series);
+	if (memory.series != NULL)
+		hash_destroy(memory.series);
 
-	memset(&writer, 0, sizeof(writer));
+	memset(&memory, 0, sizeof(memory));
 	memset(&ctl, 0, sizeof(ctl));
-	ctl.keysize = MAX_KEY;
+	ctl.keysize = sizeof(SeriesKey);
 	ctl.entrysize = sizeof(SeriesState);
 	ctl.hcxt = TopMemoryContext;
-	writer.series =
-		hash_create("perfopt series", 512, &ctl, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
-	writer.extension = extension;
+	memory.series = hash_create("perfopt series", 512, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	memory.extension = extension;
+}
+
+static Writer *
+find_writer(const char *name)
+{
+	Writer *writer;
+
+	for (int i = 0; i < memory.nwriters; i++)
+		if (strcmp(memory.writers[i].name, name) == 0)
+			return &memory.writers[i];
+
+	/* The one that has been silent for longest makes room: its counters begin anew. */
+	writer = &memory.writers[0];
+	if (memory.nwriters < MAX_WRITERS)
+		writer = &memory.writers[memory.nwriters++];
+	else
+		for (int i = 1; i < MAX_WRITERS; i++)
+			if (memory.writers[i].last_ts < writer->last_ts)
+				writer = &memory.writers[i];
+	memset(writer, 0, sizeof(*writer));
+	strlcpy(writer->name, name, sizeof(writer->name));
+	return writer;
 }
 
 static const char *
 kind_name(PerfoptMetricKind kind)
 {
 	return kind == PERFOPT_COUNTER ? "counter" : "gauge";
-}
-
-/* Runs a statement whose plan is kept for the life of the process. */
-static void
-execute(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types, Datum *values)
-{
-	int result;
-
-	if (*plan == NULL)
-	{
-		*plan = SPI_prepare(sql, nargs, types);
-		if (*plan == NULL)
-			elog(ERROR, "could not prepare \"%s\": %s", sql, SPI_result_code_string(SPI_result));
-		SPI_keepplan(*plan);
-	}
-	result = SPI_execute_plan(*plan, values, NULL, false, 0);
-	if (result < 0)
-		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
 }
 
 static void
@@ -199,10 +244,12 @@ describe_metric(const PerfoptMetric *metric)
 					   CStringGetTextDatum(kind_name(metric->kind)),
 					   CStringGetTextDatum(metric->unit), CStringGetTextDatum(metric->help) };
 
-	execute(&plan,
-			"INSERT INTO perfopt.metric (name, dimension, kind, unit, help)"
-			" VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO NOTHING",
-			lengthof(types), types, values);
+	perfopt_store_execute(&plan,
+						  "INSERT INTO perfopt.metric (name, dimension, kind, unit, help)"
+						  " SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS"
+						  " (SELECT FROM perfopt.metric WHERE name = $1)"
+						  " ON CONFLICT (name) DO NOTHING",
+						  lengthof(types), types, values, NULL);
 }
 
 void
@@ -214,128 +261,182 @@ perfopt_store_describe(const PerfoptMetric *metrics, int nmetrics)
 	SPI_finish();
 }
 
-/* The id of a series that this writer sees for the first time; it may exist from former days. */
-static int
-resolve_series(const Entry *entry)
+static int64
+count_series(void)
+{
+	static SPIPlanPtr plan = NULL;
+	bool isnull;
+
+	perfopt_store_execute(&plan, "SELECT pg_catalog.count(*) FROM perfopt.series", 0, NULL, NULL,
+						  NULL);
+	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+}
+
+/* The id of a series by name, which is new or was forgotten; 0 when there is no room for a new one. */
+int
+perfopt_series_resolve(const char *metric, const char *labels)
 {
 	static SPIPlanPtr select_plan = NULL;
 	static SPIPlanPtr insert_plan = NULL;
 	Oid types[] = { TEXTOID, TEXTOID };
-	Datum values[] = { CStringGetTextDatum(entry->metric->name),
-					   CStringGetTextDatum(entry->labels) };
+	Datum values[] = { CStringGetTextDatum(metric), CStringGetTextDatum(labels) };
 	bool isnull;
 
-	describe_metric(entry->metric);
-	execute(&select_plan,
-			"SELECT s.series_id FROM perfopt.series s JOIN perfopt.metric m USING (metric_id)"
-			" WHERE m.name = $1 AND s.labels = $2::pg_catalog.jsonb",
-			lengthof(types), types, values);
+	perfopt_store_execute(
+		&select_plan,
+		"SELECT s.series_id FROM perfopt.series s JOIN perfopt.metric m USING (metric_id)"
+		" WHERE m.name = $1 AND s.labels = $2::pg_catalog.jsonb",
+		lengthof(types), types, values, NULL);
 	if (SPI_processed == 0)
-		execute(&insert_plan,
-				"INSERT INTO perfopt.series (metric_id, labels)"
-				" SELECT metric_id, $2::pg_catalog.jsonb FROM perfopt.metric WHERE name = $1"
-				" ON CONFLICT (metric_id, labels) DO UPDATE SET labels = excluded.labels"
-				" RETURNING series_id",
-				lengthof(types), types, values);
+	{
+		if (count_series() >= perfopt_max_series)
+			return 0;
+		perfopt_store_execute(
+			&insert_plan,
+			"INSERT INTO perfopt.series (metric_id, labels)"
+			" SELECT metric_id, $2::pg_catalog.jsonb FROM perfopt.metric WHERE name = $1"
+			" ON CONFLICT (metric_id, labels) DO UPDATE SET labels = excluded.labels"
+			" RETURNING series_id",
+			lengthof(types), types, values, NULL);
+	}
 	if (SPI_processed != 1)
-		elog(ERROR, "could not register series \"%s\"", entry->key);
+		elog(ERROR, "could not register series \"%s%s\"", metric, labels);
 	return DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+}
+
+/*
+ * The difference of two floats has digits that neither of them had (0.3 becomes 0.30000000000018): it is
+ * rounded to the last decimal that the larger one can hold.
+ */
+static double
+increase_of(double before, double now)
+{
+	double increase = now - before;
+	int decimals = now > 0 ? DBL_DIG - 1 - (int) floor(log10(now)) : 0;
+	double unit;
+
+	if (decimals <= 0 || decimals > DBL_DIG || increase == rint(increase))
+		return increase;
+	unit = pow(10, decimals);
+	return rint(increase * unit) / unit;
 }
 
 /* True when the entry has something to say in this batch, which is then put into *value. */
 static bool
-value_to_store(const Entry *entry, const SeriesState *known, double *value)
+value_to_store(const Entry *entry, const SeriesState *known, const Writer *writer, double *value)
 {
 	*value = entry->value;
 	if (entry->metric->kind == PERFOPT_GAUGE || entry->is_increase)
 		return true;
-	if (known == NULL || known->batch_no != writer.batch_no || entry->value < known->raw)
+	if (known == NULL || known->ts != writer->last_ts || entry->value < known->raw)
 		return false;
-	*value = entry->value - known->raw;
+
+	*value = increase_of(known->raw, entry->value);
 	return true;
 }
 
-void
-perfopt_store_append(PerfoptBatch *batch, TimestampTz ts)
+/* Milliseconds are exact enough, and regular times take fewer bits; no two batches have the same. */
+static TimestampTz
+time_of_batch(TimestampTz ts, const Writer *writer)
+{
+	ts -= ts % 1000;
+	if (ts <= writer->last_ts && ts > writer->last_ts - CLOCK_STEP_US)
+		ts = writer->last_ts + 1000;
+	return ts;
+}
+
+static void
+insert_row(const PerfoptBatch *batch, const Writer *writer, Datum series, Datum values)
 {
 	static SPIPlanPtr plan = NULL;
 	Oid types[] = { TIMESTAMPTZOID, TEXTOID, FLOAT8OID, INT4ARRAYOID, FLOAT8ARRAYOID };
-	Datum row[5];
+	Datum row[] = { TimestampTzGetDatum(batch->ts), CStringGetTextDatum(batch->name),
+					Float8GetDatum((batch->ts - writer->last_ts) / 1e6), series, values };
 	char nulls[] = "     ";
-	Datum *ids = palloc(Max(batch->nentries, 1) * sizeof(Datum));
-	Datum *values = palloc(Max(batch->nentries, 1) * sizeof(Datum));
-	int n = 0;
-	int result;
 
-	open_writer();
-	batch->ts = ts;
+	if (writer->last_ts == 0 || writer->last_ts >= batch->ts)
+		nulls[2] = 'n';
+	perfopt_store_execute(&plan,
+						  "INSERT INTO perfopt.sample_hot (ts, writer, elapsed_s, series, value)"
+						  " VALUES ($1, $2, $3, $4, $5)",
+						  lengthof(types), types, row, nulls);
+}
+
+PerfoptOverflow
+perfopt_store_append(PerfoptBatch *batch, TimestampTz ts)
+{
+	MemoryContext oldcontext = MemoryContextSwitchTo(batch->context);
+	Datum *ids = palloc(Max(batch->nentries, 1) * sizeof(Datum));
+	double *values = palloc(Max(batch->nentries, 1) * sizeof(double));
+	PerfoptOverflow overflow = { 0 };
+	const Writer *writer;
+	Datum series;
+	int n = 0;
+
+	open_memory();
+	writer = find_writer(batch->name);
+	batch->ts = time_of_batch(ts, writer);
 	SPI_connect();
 	for (int i = 0; i < batch->nentries; i++)
 	{
 		Entry *entry = &batch->entries[i];
-		SeriesState *known = hash_search(writer.series, entry->key, HASH_FIND, NULL);
-		double value;
+		SeriesState *known = hash_search(memory.series, &entry->key, HASH_FIND, NULL);
 
-		entry->series_id = known ? known->series_id : resolve_series(entry);
-		if (!value_to_store(entry, known, &value))
+		if (known == NULL)
+			describe_metric(entry->metric);
+		entry->series_id =
+			known ? known->series_id : perfopt_series_resolve(entry->metric->name, entry->labels);
+		if (entry->series_id == 0 && overflow.n++ == 0)
+			overflow.first =
+				MemoryContextStrdup(batch->context,
+									psprintf("%s%s", entry->metric->name, entry->labels));
+		if (entry->series_id == 0 || !value_to_store(entry, known, writer, &values[n]))
 			continue;
-		ids[n] = Int32GetDatum(entry->series_id);
-		values[n] = Float8GetDatum(value);
-		n++;
+		ids[n++] = Int32GetDatum(entry->series_id);
 	}
 
-	row[0] = TimestampTzGetDatum(ts);
-	row[1] = CStringGetTextDatum(batch->name);
-	row[2] = Float8GetDatum((ts - writer.last_ts) / 1e6);
-	if (writer.last_ts == 0)
-		nulls[2] = 'n';
-	row[3] = PointerGetDatum(construct_array_builtin(ids, n, INT4OID));
-	row[4] = PointerGetDatum(
-		construct_array(values, n, FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-
-	if (plan == NULL)
+	series = PointerGetDatum(construct_array_builtin(ids, n, INT4OID));
+	if (n > 0)
 	{
-		plan = SPI_prepare("INSERT INTO perfopt.sample_hot (ts, writer, elapsed_s, series, value)"
-						   " VALUES ($1, $2, $3, $4, $5)",
-						   lengthof(types), types);
-		if (plan == NULL)
-			elog(ERROR, "could not prepare the sample insert: %s",
-				 SPI_result_code_string(SPI_result));
-		SPI_keepplan(plan);
+		insert_row(batch, writer, series, perfopt_float8_array(values, n));
+		perfopt_rollup_note_late(batch->ts, series);
 	}
-	result = SPI_execute_plan(plan, row, nulls, false, 0);
-	if (result != SPI_OK_INSERT)
-		elog(ERROR, "could not insert samples: %s", SPI_result_code_string(result));
 	SPI_finish();
+	MemoryContextSwitchTo(oldcontext);
+	return overflow;
 }
 
 /* Series that went away (a dropped device, an ended target) must not stay in memory for ever. */
 static void
-forget_old_series(void)
+forget_old_series(TimestampTz now)
 {
 	HASH_SEQ_STATUS scan;
 	SeriesState *state;
 
-	hash_seq_init(&scan, writer.series);
+	if (now < memory.forgot_at + FORGET_AFTER_US / 24 && now >= memory.forgot_at)
+		return;
+	memory.forgot_at = now;
+	hash_seq_init(&scan, memory.series);
 	while ((state = hash_seq_search(&scan)) != NULL)
-		if (state->batch_no + FORGET_AFTER < writer.batch_no)
-			hash_search(writer.series, state->key, HASH_REMOVE, NULL);
+		if (state->ts < now - FORGET_AFTER_US)
+			hash_search(memory.series, &state->key, HASH_REMOVE, NULL);
 }
 
 void
 perfopt_store_committed(PerfoptBatch *batch)
 {
-	writer.batch_no++;
-	writer.last_ts = batch->ts;
+	find_writer(batch->name)->last_ts = batch->ts;
 	for (int i = 0; i < batch->nentries; i++)
 	{
 		Entry *entry = &batch->entries[i];
-		SeriesState *state = hash_search(writer.series, entry->key, HASH_ENTER, NULL);
+		SeriesState *state;
 
+		if (entry->series_id == 0)
+			continue;
+		state = hash_search(memory.series, &entry->key, HASH_ENTER, NULL);
 		state->series_id = entry->series_id;
 		state->raw = entry->value;
-		state->batch_no = writer.batch_no;
+		state->ts = batch->ts;
 	}
-	if (writer.batch_no % FORGET_AFTER == 0)
-		forget_old_series();
+	forget_old_series(batch->ts);
 }

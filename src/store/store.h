@@ -12,6 +12,9 @@
  * All memory of a batch is palloc'd in the context that was current when it was created.  What is
  * remembered between batches (series ids, last raw values) lives in the worker's own memory, so after
  * a restart counters begin with their second batch.
+ *
+ * Later a batch's values are rolled up by five minutes and by the hour, and sealed: moved into compressed
+ * chunks of one series each.  Readers use a cursor, or the foreign tables made of it, and need not know.
  */
 #ifndef PERFOPT_STORE_H
 #define PERFOPT_STORE_H
@@ -41,7 +44,10 @@ typedef struct PerfoptLabel
 
 typedef struct PerfoptBatch PerfoptBatch;
 
-/* A writer is a worker that appends batches of its own: "collector", "prober". */
+/*
+ * A writer is who appends batches of its own at its own pace: "collector", "prober", or a source that
+ * does not run each cycle.  The name must live as long as the batch.
+ */
 extern PerfoptBatch *perfopt_batch_create(const char *name);
 
 /*
@@ -59,9 +65,20 @@ extern void perfopt_batch_add(PerfoptBatch *batch, const PerfoptMetric *metric,
 extern void perfopt_batch_add_increase(PerfoptBatch *batch, const PerfoptMetric *metric,
 									   const PerfoptLabel *labels, int nlabels, double increase);
 extern int perfopt_batch_size(const PerfoptBatch *batch);
+extern const char *perfopt_batch_name(const PerfoptBatch *batch);
 
-/* Writes the batch inside the caller's transaction. */
-extern void perfopt_store_append(PerfoptBatch *batch, TimestampTz ts);
+/* What append had to leave out because of perfopt.max_series; first is NULL where nothing was. */
+typedef struct PerfoptOverflow
+{
+	int n;
+	char *first; /* metric and labels, palloc'd in the batch's context */
+} PerfoptOverflow;
+
+/*
+ * Writes the batch inside the caller's transaction.  Times are kept to the millisecond; a writer's
+ * batches within one millisecond are moved apart.
+ */
+extern PerfoptOverflow perfopt_store_append(PerfoptBatch *batch, TimestampTz ts);
 
 /* To be called once that transaction is committed; without it the batch counts as never written. */
 extern void perfopt_store_committed(PerfoptBatch *batch);
@@ -70,9 +87,48 @@ extern void perfopt_store_committed(PerfoptBatch *batch);
 extern void perfopt_store_describe(const PerfoptMetric *metrics, int nmetrics);
 
 /*
- * Inside a transaction, as the extension's owner: makes the partitions of today and tomorrow (UTC) and
- * drops those past perfopt.retention_raw.  Returns how many were dropped.
+ * Inside a transaction, as the extension's owner: rolls up, seals, makes the partitions of today and
+ * tomorrow (UTC) and drops those past their retention.  Bounded work, unless `all` asks for everything
+ * that there is to do.  Returns how many partitions were dropped.
  */
-extern int perfopt_store_maintain(void);
+extern int perfopt_store_maintain(bool all);
+
+/* The resolutions in which samples are kept; each is a foreign table of that name. */
+typedef enum PerfoptStreamId
+{
+	PERFOPT_RAW,   /* perfopt.sample: one column, the value */
+	PERFOPT_5MIN,  /* perfopt.sample_5min: n, min, max, sum */
+	PERFOPT_1HOUR, /* perfopt.sample_1hour: likewise */
+	PERFOPT_NUM_STREAMS
+} PerfoptStreamId;
+
+#define PERFOPT_MAX_COLUMNS 4
+
+/* Samples of one series, ascending in time; valid until the next call. */
+typedef struct PerfoptSlice
+{
+	int series_id;
+	int n;
+	const TimestampTz *ts;
+	const double *column[PERFOPT_MAX_COLUMNS];
+} PerfoptSlice;
+
+typedef struct PerfoptCursor PerfoptCursor;
+
+/*
+ * Reads the samples of a stream with from <= ts <= to, sealed or not, under the active snapshot and as
+ * the owner of perfopt's tables: those of the series given, or of all where series is NULL.  A series
+ * comes in any number of slices, in no promised order; one that is not sealed comes in slices of one
+ * sample.  Everything is palloc'd in a child of the current context; a transaction that is rolled back
+ * needs no close.
+ */
+extern PerfoptCursor *perfopt_cursor_open(PerfoptStreamId stream, TimestampTz from, TimestampTz to,
+										  const int *series, int nseries);
+extern bool perfopt_cursor_next(PerfoptCursor *cursor, PerfoptSlice *slice);
+extern void perfopt_cursor_close(PerfoptCursor *cursor);
+
+/* So far; chunks that the conditions ruled out are in neither. */
+extern int64 perfopt_cursor_chunks_read(const PerfoptCursor *cursor);
+extern int64 perfopt_cursor_hot_rows_read(const PerfoptCursor *cursor);
 
 #endif /* PERFOPT_STORE_H */

@@ -7,7 +7,7 @@ DO $$
 DECLARE
   t text;
 BEGIN
-  FOREACH t IN ARRAY ARRAY['active_session_hot', 'sample_hot', 'blocking'] LOOP
+  FOREACH t IN ARRAY ARRAY['active_session_hot', 'blocking'] LOOP
     EXECUTE format('CREATE TABLE perfopt.%I (LIKE perfopt.%I INCLUDING DEFAULTS)', t || '_test', t);
     EXECUTE format($f$ALTER TABLE perfopt.%I ATTACH PARTITION perfopt.%I
                       FOR VALUES FROM ('2020-01-01') TO ('2020-01-02')$f$, t, t || '_test');

@@ -14,8 +14,18 @@ INSERT INTO expected
   FROM (VALUES
     ('schema', 'perfopt',
      'USAGE', 'viewer'),
-    ('wrapper', 'perfopt',
+    ('wrapper', 'perfopt;
+       perfopt_store',
      'USAGE', 'nobody'),
+    ('server', 'perfopt_store',
+     'USAGE', 'nobody'),
+    ('table', 'sample_chunk;
+       sample_5min_hot;
+       sample_5min_chunk;
+       sample_1hour_hot;
+       sample_1hour_chunk;
+       rollup_due',
+     'SELECT', 'nobody'),
     ('server', 'perfopt_local',
      'USAGE', 'tester'),
     ('type', 'histogram',
@@ -24,6 +34,9 @@ INSERT INTO expected
        series;
        sample_hot;
        sample;
+       sample_5min;
+       sample_1hour;
+       stream;
        active_session_hot;
        active_sessions;
        blocking;
@@ -81,7 +94,8 @@ INSERT INTO expected
        histogram_max(histogram);
        histogram_buckets(histogram)',
      'EXECUTE', 'viewer'),
-    ('function', 'load_test(integer,interval,interval,interval,interval,text,text,double precision,jsonb,jsonb);
+    ('function', 'record_metric(text,double precision,jsonb,timestamp with time zone);
+       load_test(integer,interval,interval,interval,interval,text,text,double precision,jsonb,jsonb);
        start_test(jsonb);
        record_call(text,double precision,boolean);
        cancel_test(bigint);
@@ -103,6 +117,7 @@ INSERT INTO expected
        revoke_access(regrole,text)',
      'EXECUTE', 'admin'),
     ('function', 'access_command(text,access_rule,regrole);
+       store_handler();
        checked_level(text);
        target_validator(text[],oid);
        histogram_in(cstring);
@@ -136,7 +151,7 @@ CREATE TEMP TABLE present AS
   JOIN pg_depend d ON d.classid = 'pg_foreign_server'::regclass AND d.objid = s.oid AND d.deptype = 'e'
   JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'perfopt'
   UNION ALL
-  SELECT 'wrapper', f.fdwname, f.oid FROM pg_foreign_data_wrapper f WHERE f.fdwname = 'perfopt'
+  SELECT 'wrapper', f.fdwname, f.oid FROM pg_foreign_data_wrapper f WHERE f.fdwname LIKE 'perfopt%'
   UNION ALL
   SELECT 'schema', n.nspname, n.oid FROM pg_namespace n WHERE n.nspname = 'perfopt';
 
