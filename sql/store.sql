@@ -17,7 +17,7 @@ DECLARE
   line text;
 BEGIN
   FOR line IN EXECUTE 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) ' || query LOOP
-    IF line ~ 'Filter|Read' THEN
+    IF line ~ 'Filter|(Series|Chunks) Read' THEN
       RETURN NEXT trim(line);
     END IF;
   END LOOP;
