@@ -53,6 +53,10 @@ static const PerfoptSource collector_sources[] = {
 	  &perfopt_wal_nmetrics },
 	{ "database_size", "database", 10 * MINUTE_MS, perfopt_collect_database_size,
 	  perfopt_database_size_metrics, &perfopt_database_size_nmetrics },
+	{ "cron", "integration", MINUTE_MS, perfopt_collect_cron, perfopt_cron_metrics,
+	  &perfopt_cron_nmetrics },
+	{ "integration", "integration", MINUTE_MS, perfopt_collect_integration,
+	  perfopt_integration_metrics, &perfopt_integration_nmetrics },
 	{ "statements", "database", MINUTE_MS, perfopt_collect_statements, perfopt_statements_metrics,
 	  &perfopt_statements_nmetrics },
 	{ "os", "system", 0, perfopt_collect_os, perfopt_os_metrics, &perfopt_os_nmetrics },
@@ -210,7 +214,7 @@ add_row(PerfoptBatch *batch, HeapTuple tuple, TupleDesc desc, const PerfoptMetri
 
 /* Planning a query on a statistics view costs more than running it. */
 static SPIPlanPtr
-kept_plan(const char *sql)
+kept_plan(const char *sql, int nargs, Oid *types)
 {
 	typedef struct KeptPlan
 	{
@@ -234,7 +238,7 @@ kept_plan(const char *sql)
 		kept->plan = NULL;
 	if (kept->plan == NULL)
 	{
-		SPIPlanPtr plan = SPI_prepare(sql, 0, NULL);
+		SPIPlanPtr plan = SPI_prepare(sql, nargs, types);
 
 		if (plan == NULL)
 			elog(ERROR, "could not prepare \"%s\": %s", sql, SPI_result_code_string(SPI_result));
@@ -247,9 +251,18 @@ kept_plan(const char *sql)
 void
 perfopt_collect_select(const char *sql)
 {
-	int result = SPI_execute_plan(kept_plan(sql), NULL, NULL, true, 0);
+	int result = SPI_execute_plan(kept_plan(sql, 0, NULL), NULL, NULL, true, 0);
 
 	if (result != SPI_OK_SELECT)
+		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
+}
+
+void
+perfopt_collect_execute(const char *sql, int nargs, Oid *types, Datum *values)
+{
+	int result = SPI_execute_plan(kept_plan(sql, nargs, types), values, NULL, false, 0);
+
+	if (result < 0)
 		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
 }
 

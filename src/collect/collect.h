@@ -81,6 +81,9 @@ extern PerfoptBatch *perfopt_collect_batch(const char *writer);
  */
 extern void perfopt_collect_select(const char *sql);
 
+/* The same for a statement with parameters, which may also write. */
+extern void perfopt_collect_execute(const char *sql, int nargs, Oid *types, Datum *values);
+
 /* A value of any type of number that statistics have. */
 extern double perfopt_collect_number(Datum value, Oid type);
 
@@ -129,6 +132,14 @@ extern void perfopt_collect_wal(PerfoptBatch *batch);
 extern const PerfoptMetric perfopt_database_size_metrics[];
 extern const int perfopt_database_size_nmetrics;
 extern void perfopt_collect_database_size(PerfoptBatch *batch);
+
+extern const PerfoptMetric perfopt_cron_metrics[];
+extern const int perfopt_cron_nmetrics;
+extern void perfopt_collect_cron(PerfoptBatch *batch);
+
+extern const PerfoptMetric perfopt_integration_metrics[];
+extern const int perfopt_integration_nmetrics;
+extern void perfopt_collect_integration(PerfoptBatch *batch);
 
 extern const PerfoptMetric perfopt_statements_metrics[];
 extern const int perfopt_statements_nmetrics;

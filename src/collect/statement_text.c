@@ -94,24 +94,6 @@ typedef struct Lookup
 	int text;
 } Lookup;
 
-/* Runs a statement whose plan is kept. */
-static void
-execute(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types, Datum *values)
-{
-	int result;
-
-	if (*plan == NULL)
-	{
-		*plan = SPI_prepare(sql, nargs, types);
-		if (*plan == NULL)
-			elog(ERROR, "could not prepare \"%s\": %s", sql, SPI_result_code_string(SPI_result));
-		SPI_keepplan(*plan);
-	}
-	result = SPI_execute_plan(*plan, values, NULL, false, 0);
-	if (result < 0)
-		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
-}
-
 static bool
 due(TimestampTz *last, int interval_ms)
 {
@@ -197,7 +179,6 @@ take_wanted(Lookup *lookup)
 static void
 keep_texts(const Lookup *lookup)
 {
-	static SPIPlanPtr plan = NULL;
 	int n = lookup->nwanted;
 	Datum *ids = palloc(n * sizeof(Datum));
 	Datum *databases = palloc(n * sizeof(Datum));
@@ -220,15 +201,12 @@ keep_texts(const Lookup *lookup)
 	values[1] = PointerGetDatum(construct_array(databases, n, TEXTOID, -1, false, TYPALIGN_INT));
 	values[2] = PointerGetDatum(
 		construct_md_array(texts, nulls, 1, &n, &lower, TEXTOID, -1, false, TYPALIGN_INT));
-	execute(&plan, keep_query, lengthof(types), types, values);
+	perfopt_collect_execute(keep_query, lengthof(types), types, values);
 }
 
 void
 perfopt_statement_texts(const PerfoptPgss *pgss, const PerfoptStatementId *seen, int nseen)
 {
-	static SPIPlanPtr touch_plan = NULL;
-	static SPIPlanPtr unknown_plan = NULL;
-	static SPIPlanPtr forget_plan = NULL;
 	static TimestampTz last_read = 0;
 	static TimestampTz last_forget = 0;
 	TimestampTz sampled_since = last_read;
@@ -246,9 +224,9 @@ perfopt_statement_texts(const PerfoptPgss *pgss, const PerfoptStatementId *seen,
 		PointerGetDatum(construct_array(ids, nseen, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	values[1] =
 		PointerGetDatum(construct_array(databases, nseen, TEXTOID, -1, false, TYPALIGN_INT));
-	execute(&touch_plan, touch_query, 2, types, values);
+	perfopt_collect_execute(touch_query, 2, types, values);
 	if (due(&last_forget, FORGET_INTERVAL_MS))
-		execute(&forget_plan, forget_query, 0, NULL, NULL);
+		perfopt_collect_execute(forget_query, 0, NULL, NULL);
 
 	if (due(&last_read, perfopt_worker_asked() ? 0 : READ_INTERVAL_MS))
 	{
@@ -257,7 +235,7 @@ perfopt_statement_texts(const PerfoptPgss *pgss, const PerfoptStatementId *seen,
 		if (sampled_since == 0)
 			sampled_since = TimestampTzPlusMilliseconds(last_read, -READ_INTERVAL_MS);
 		values[2] = TimestampTzGetDatum(sampled_since);
-		execute(&unknown_plan, unknown_query, lengthof(types), types, values);
+		perfopt_collect_execute(unknown_query, lengthof(types), types, values);
 		take_wanted(&lookup);
 		if (lookup.nwanted > 0)
 		{
