@@ -118,10 +118,11 @@ cpu_ms_of()
 	calc "($after - $before) / 1e6"
 }
 
-# private_kb PID: memory that is this process' alone.
+# private_kb PID: memory that is this process' alone: the pages of private mappings that nobody shares. (The
+# kernel also calls private what only this process has touched of the server's shared memory.)
 private_kb()
 {
-	awk '/^Private_/ { s += $2 } END { print s + 0 }' "/proc/$1/smaps_rollup"
+	awk '$1 ~ /^[0-9a-f]+-[0-9a-f]+$/ { private = $2 ~ /p$/ } private && /^Private_/ { s += $2 } END { print s + 0 }' "/proc/$1/smaps"
 }
 
 # perfopt_pids CLUSTER [WORKER]: perfopt's processes, or those named so, in one word. The sampler has no
@@ -254,7 +255,7 @@ shape_start()
 	cluster_start "$name" "shared_preload_libraries = 'pg_stat_statements, pg_stat_kcache, pg_qualstats, powa, perfopt'" \
 		"perfopt.database = 'app'" "perfopt.collect_interval = '1h'" "powa.database = 'powa'" "powa.frequency = -1" \
 		"pg_stat_statements.max = 10000" "max_locks_per_transaction = 256" "shared_buffers = '256MB'" \
-		"max_wal_size = '4GB'" "checkpoint_timeout = '1h'" "autovacuum = off" "max_worker_processes = 32" "$@"
+		"max_wal_size = '4GB'" "checkpoint_timeout = '1h'" "max_worker_processes = 32" "$@"
 	cluster_psql "$name" -c 'CREATE DATABASE app' -c 'CREATE DATABASE powa'
 	PGDATABASE=powa cluster_psql "$name" -c 'SET client_min_messages = warning' -c 'CREATE EXTENSION powa CASCADE' \
 		-c 'CREATE EXTENSION pg_qualstats' -c 'CREATE EXTENSION pg_stat_kcache'
