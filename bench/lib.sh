@@ -166,6 +166,7 @@ session_ask()
 	printf '%s;\n\\echo =done=\n' "$2" >&"${session_in[$name]}"
 	while IFS= read -r line <&"${session_out[$name]}"; do
 		[ "$line" != "=done=" ] || return 0
+		[[ "$line" != ERROR:* ]] || printf '%s\n' "$line" >&2
 		printf '%s\n' "$line"
 	done
 	die "the session $name ended at: $2"
