@@ -619,53 +619,58 @@ on_lookup(const PerfoptLookup *lookup, void *arg)
 		finish(transfer, "out of memory");
 }
 
+/* Notes where this hop goes, and whether that is where the first one went; why it cannot, or NULL. */
+static const char *
+keep_origin(Transfer *transfer, const char *scheme, const char *host, int port)
+{
+	size_t length = strlen(host);
+	char *origin;
+
+	if (length >= sizeof(transfer->host))
+		return "the url's host is too long";
+	for (const char *p = host; *p != '\0'; p++)
+	{
+		if ((unsigned char) *p > '~')
+			return "the url's host must be given in ASCII (xn--...)";
+	}
+
+	/* An IPv6 address is in brackets. */
+	if (host[0] == '[')
+		strlcpy(transfer->host, host + 1, length - 1);
+	else
+		strlcpy(transfer->host, host, sizeof(transfer->host));
+	transfer->port = port;
+	origin = MemoryContextAllocExtended(perfopt_loop_context(transfer->client->loop),
+										strlen(scheme) + length + 16, MCXT_ALLOC_NO_OOM);
+	if (origin == NULL)
+		return "out of memory";
+	sprintf(origin, "%s://%s:%d", scheme, host, port);
+	if (transfer->origin == NULL)
+		transfer->origin = origin;
+	transfer->at_origin = pg_strcasecmp(origin, transfer->origin) == 0;
+	return NULL;
+}
+
 /* Takes host and port from the URL the way curl will read them; why not, or NULL. */
 static const char *
 read_url(Transfer *transfer)
 {
-	MemoryContext context = perfopt_loop_context(transfer->client->loop);
 	CURLU *url = curl_url();
 	char *scheme = NULL;
 	char *host = NULL;
 	char *port = NULL;
 	const char *problem = NULL;
-	size_t length;
-	char *origin;
 
 	if (url == NULL || curl_url_set(url, CURLUPART_URL, transfer->url, 0) != CURLUE_OK ||
-		curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
-		curl_url_get(url, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
-		curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) != CURLUE_OK)
+		curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK)
 		problem = "the url is malformed";
 	else if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
 		problem = "only urls of http and https are asked";
+	else if (curl_url_get(url, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
+			 curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) != CURLUE_OK)
+		problem = "the url is malformed";
 	else
-	{
-		length = strlen(host);
-		if (length >= sizeof(transfer->host))
-			problem = "the url's host is too long";
-		else if (host[0] == '[')
-			strlcpy(transfer->host, host + 1, length - 1);
-		else
-			strlcpy(transfer->host, host, sizeof(transfer->host));
-		for (const char *p = host; *p != '\0'; p++)
-		{
-			if ((unsigned char) *p > '~')
-				problem = "the url's host must be given in ASCII (xn--...)";
-		}
-		transfer->port = atoi(port);
-		origin =
-			MemoryContextAllocExtended(context, strlen(scheme) + length + 16, MCXT_ALLOC_NO_OOM);
-		if (origin == NULL)
-			problem = "out of memory";
-		else
-		{
-			sprintf(origin, "%s://%s:%d", scheme, host, transfer->port);
-			if (transfer->origin == NULL)
-				transfer->origin = origin;
-			transfer->at_origin = pg_strcasecmp(origin, transfer->origin) == 0;
-		}
-	}
+		problem = keep_origin(transfer, scheme, host, atoi(port));
 	curl_free(scheme);
 	curl_free(host);
 	curl_free(port);

@@ -1,6 +1,7 @@
 """
-http_server.py PORTFILE [CERTIFICATE KEY]: an HTTP or HTTPS server on a free port of 127.0.0.1, which it
-writes into PORTFILE, that behaves as its paths say. It ends by itself after ten minutes.
+http_server.py PORTFILE [CERTIFICATE KEY]: an HTTP or HTTPS server that behaves as its paths say. It
+listens on a free port of 127.0.0.1, which it writes into PORTFILE, and its pid into PORTFILE.pid. It ends
+by itself after twenty minutes.
 
 /ok                 200 with a short text
 /status/N           status N
@@ -11,7 +12,7 @@ writes into PORTFILE, that behaves as its paths say. It ends by itself after ten
 /large              200, with a body that does not end
 /many-headers       200, with headers that do not end
 /slow-headers       a header each 50 ms, without an end
-/hang               nothing at all
+/hang               nothing, until the client hangs up
 """
 import base64
 import http.server
@@ -72,7 +73,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(b"HTTP/1.1 200 OK\r\n")
             self.endless(b"X-Filler: x\r\n", 0.05)
         elif what == "hang":
-            threading.Event().wait()
+            self.rfile.read()
         else:
             self.answer(404)
 
@@ -96,10 +97,12 @@ def main():
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(sys.argv[2], sys.argv[3])
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    with open(sys.argv[1] + ".pid", "w") as file:
+        file.write(str(os.getpid()))
     with open(sys.argv[1] + ".new", "w") as file:
         file.write(str(server.server_address[1]))
     os.rename(sys.argv[1] + ".new", sys.argv[1])
-    threading.Timer(600, os._exit, [0]).start()
+    threading.Timer(1200, os._exit, [0]).start()
     server.serve_forever()
 
 

@@ -89,6 +89,55 @@ sql -c "DROP USER MAPPING FOR PUBLIC SERVER cache" -c "DROP USER MAPPING FOR pos
 collect
 is "back without" "$(latest redis_up cache)" 1
 
+# TLS, with an authority of our own
+certificates=${CLUSTER_DIR[main]}/tls
+as_server_user mkdir "$certificates"
+as_server_user sh -c 'cd "$1" && exec >/dev/null 2>&1
+	for authority in ca other; do
+		openssl req -x509 -newkey rsa:2048 -nodes -keyout $authority.key -out $authority.pem -subj "/CN=the $authority of a test" -days 30
+	done
+	printf "subjectAltName=DNS:localhost" >names
+	for name in server client; do
+		openssl req -newkey rsa:2048 -nodes -keyout $name.key -out $name.csr -subj /CN=$name
+		openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out $name.pem -days 10 -extfile names
+	done' sh "$certificates"
+# It asks its clients for a certificate, too; REDIS_PORT without TLS is for redis_start alone.
+tls_port=$(free_port)
+redis_start secure --tls-port "$tls_port" --tls-cert-file "$certificates/server.pem" --tls-key-file "$certificates/server.key" \
+	--tls-ca-cert-file "$certificates/ca.pem" --tls-auth-clients optional
+secure() { sql -c "CREATE SERVER $1 TYPE 'redis' FOREIGN DATA WRAPPER perfopt OPTIONS (host '$2', port '$tls_port'${3:+, $3})"; }
+secure trusted localhost "tls 'true', tls_ca '$certificates/ca.pem'"
+secure untrusted localhost "tls 'true', tls_ca '$certificates/other.pem'"
+secure by_system localhost "tls 'true'"
+secure misnamed 127.0.0.1 "tls 'true', tls_ca '$certificates/ca.pem'"
+secure unverified 127.0.0.1 "tls 'true', tls_verify 'off'"
+secure noca localhost "tls 'true', tls_ca '/nonexistent'"
+secure plain localhost
+secure cert localhost "tls 'true', tls_ca '$certificates/ca.pem', tls_cert '$certificates/client.pem', tls_key '$certificates/client.key'"
+sql -c "CREATE SERVER nottls TYPE 'redis' FOREIGN DATA WRAPPER perfopt OPTIONS (host 'localhost', port '${REDIS_PORT[cache]}', tls 'true')"
+sql -c "CREATE SERVER wrongoption TYPE 'redis' FOREIGN DATA WRAPPER perfopt OPTIONS (host 'localhost', port '$tls_port', sslmode 'require')"
+collect
+is "a Redis with TLS is up" "$(latest redis_up trusted) $(status_of trusted)" '1 ok: '
+like "another authority than its own is refused" "$(latest redis_up untrusted) $(status_of untrusted)" '^0 failing: TLS: .*(certificate|issuer)'
+like "and those that the system trusts" "$(latest redis_up by_system) $(status_of by_system)" '^0 failing: TLS: .*(certificate|issuer)'
+like "a certificate for another name too" "$(latest redis_up misnamed) $(status_of misnamed)" '^0 failing: TLS: .*mismatch'
+is "unless nothing is verified" "$(latest redis_up unverified)" 1
+like "an authority that cannot be read is an error" "$(latest redis_up noca) $(status_of noca)" '^0 failing: TLS: could not read tls_ca'
+like "who does not speak TLS with it is down" "$(latest redis_up plain) $(status_of plain)" '^0 failing: .'
+like "and TLS with one that has none" "$(latest redis_up nottls) $(status_of nottls)" '^0 failing: .'
+like "an option that would not encrypt is reported" "$(latest redis_up wrongoption) $(status_of wrongoption)" '^0 failing: .*has no use for the option sslmode'
+redis-cli -p "${REDIS_PORT[secure]}" config set tls-auth-clients yes >/dev/null
+collect
+like "a Redis that wants a certificate refuses who has none" "$(latest redis_up trusted) $(status_of trusted)" '^0 failing: .'
+is "and lets in who has one" "$(latest redis_up cert)" 1
+is "the others are up" "$(latest redis_up cache)$(latest redis_up other)" 11
+sql -c 'DROP SERVER untrusted, by_system, misnamed, unverified, noca, plain, nottls, wrongoption, trusted'
+cache lpush key value || true
+collect
+cache lpush key value || true
+collect
+is "errors are counted by their kind" "$(sql -c "SELECT value FROM perfopt.sample WHERE metric = 'redis_errors_total' AND labels = '{\"target\": \"cache\", \"err\": \"WRONGTYPE\"}' ORDER BY ts DESC LIMIT 1")" 1
+
 # One that hangs
 pid=$(cat "${REDIS_DIR[cache]}/redis.pid")
 kill -STOP "$pid"
@@ -165,7 +214,7 @@ like "a TYPE that does not exist too" "$(sql -c "SELECT last_error FROM perfopt.
 sql -c 'DROP SERVER nohost, nowhere, odd, http, flood, hangup'
 collect
 for listener_pid in $(jobs -p); do kill "$listener_pid"; done
-is "dropped targets leave source_status" "$(sql -c "SELECT string_agg(target, ',' ORDER BY target) FROM perfopt.source_status WHERE target IS NOT NULL")" cache,other
+is "dropped targets leave source_status" "$(sql -c "SELECT string_agg(target, ',' ORDER BY target) FROM perfopt.source_status WHERE target IS NOT NULL")" cache,cert,other
 
 # Nothing is left behind by many cycles, be the target up, down or unusable.
 target down 1
