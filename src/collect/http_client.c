@@ -481,7 +481,11 @@ set_secrets(Transfer *transfer)
 	if (request->tls_cert != NULL)
 		curl_easy_setopt(easy, CURLOPT_SSLCERT, request->tls_cert);
 	if (request->tls_key != NULL)
+	{
+		/* Rather than ask for one on the terminal, if there is one. */
+		curl_easy_setopt(easy, CURLOPT_KEYPASSWD, "");
 		curl_easy_setopt(easy, CURLOPT_SSLKEY, request->tls_key);
+	}
 }
 
 /*
