@@ -17,6 +17,7 @@ SQL_PIECES = $(wildcard \
 	src/store/store.sql \
 	src/sampler/sampler.sql \
 	src/collect/collect.sql \
+	src/collect/custom.sql \
 	src/load/histogram.sql \
 	src/load/scenario.sql \
 	src/sampler/active_sessions.sql \

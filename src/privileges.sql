@@ -77,6 +77,8 @@ INSERT INTO perfopt.access_rule (level, kind, privileges, object) VALUES
   ('tester', 'function', 'EXECUTE', 'perfopt.dataset_share(bigint, bigint)'),
   ('tester', 'server', 'USAGE', 'perfopt_local'),
   ('tester', 'function', 'EXECUTE', 'perfopt.check_target(text)'),
+  ('operator', 'table', 'SELECT, INSERT, UPDATE, DELETE', 'perfopt.custom_metric'),
+  ('operator', 'function', 'EXECUTE', 'perfopt.check_custom_sql(text)'),
   ('operator', 'function', 'EXECUTE', 'perfopt.collect_now()'),
   ('operator', 'function', 'EXECUTE', 'perfopt.maintain_now()'),
   ('operator', 'function', 'EXECUTE', 'perfopt.analyze(interval, timestamptz)'),

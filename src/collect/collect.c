@@ -68,6 +68,8 @@ static const PerfoptSource collector_sources[] = {
 	  &perfopt_sequences_nmetrics },
 	{ "databases", "database", 0, perfopt_collect_databases, perfopt_databases_metrics,
 	  &perfopt_databases_nmetrics },
+	{ "custom", "application", 0, perfopt_collect_custom, perfopt_custom_metrics,
+	  &perfopt_custom_nmetrics },
 };
 
 /* The context to return to after a source's own transaction. */

@@ -161,6 +161,10 @@ extern const PerfoptMetric perfopt_databases_metrics[];
 extern const int perfopt_databases_nmetrics;
 extern void perfopt_collect_databases(PerfoptBatch *batch);
 
+extern const PerfoptMetric perfopt_custom_metrics[];
+extern const int perfopt_custom_nmetrics;
+extern void perfopt_collect_custom(PerfoptBatch *batch);
+
 extern const PerfoptMetric perfopt_redis_metrics[];
 extern const int perfopt_redis_nmetrics;
 extern void perfopt_start_redis(PerfoptLoop *loop);

@@ -28,10 +28,6 @@
 /* A database is read so seldom that it costs no more than this share of a processor's time. */
 #define MOST_CPU_SHARE 0.001
 
-/* How long visits may hold up a cycle; on request, when all are visited. */
-#define PATIENCE_MS 250
-#define PATIENCE_ASKED_MS 3000
-
 #define VISIT_DEADLINE_MS 30000
 
 typedef struct Database
@@ -333,7 +329,7 @@ perfopt_collect_databases(PerfoptBatch *batch)
 	static TimestampTz list_due = 0;
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz asked = perfopt_worker_asked() ? now : 0;
-	TimestampTz give_up = TimestampTzPlusMilliseconds(now, asked ? PATIENCE_ASKED_MS : PATIENCE_MS);
+	TimestampTz give_up = TimestampTzPlusMilliseconds(now, perfopt_helper_patience_ms(asked != 0));
 
 	if (asked || now >= list_due)
 	{

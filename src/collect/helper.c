@@ -23,6 +23,10 @@
 #include "collect/helper.h"
 #include "worker/worker.h"
 
+/* How long helpers may hold up a cycle. */
+#define PATIENCE_MS 250
+#define PATIENCE_ASKED_MS 2000
+
 /* Past its deadline, the time to end by itself before it is terminated. */
 #define GRACE_MS 1000
 
@@ -41,6 +45,7 @@ static const struct
 	void (*run)(PerfoptHelperArea *area);
 } jobs[PERFOPT_HELPER_JOBS] = {
 	[PERFOPT_HELPER_TABLES] = { "perfopt tables", perfopt_helper_tables },
+	[PERFOPT_HELPER_CUSTOM] = { "perfopt custom", perfopt_helper_custom },
 };
 
 static BackgroundWorkerHandle *
@@ -95,6 +100,15 @@ perfopt_helper_start(PerfoptHelperJob job, const char *database, int deadline_ms
 	dsm_pin_mapping(segment);
 	MemoryContextSwitchTo(oldcontext);
 	return helper;
+}
+
+long
+perfopt_helper_patience_ms(bool asked)
+{
+	TimestampTz deadline = get_timeout_finish_time(STATEMENT_TIMEOUT);
+	long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+
+	return Min(left / 2, asked ? PATIENCE_ASKED_MS : PATIENCE_MS);
 }
 
 PerfoptHelperArea *

@@ -17,7 +17,8 @@
 
 typedef enum PerfoptHelperJob
 {
-	PERFOPT_HELPER_TABLES, /* PerfoptTablesTask, and a packed reading */
+	PERFOPT_HELPER_TABLES, /* limits of a reading, and a packed reading */
+	PERFOPT_HELPER_CUSTOM, /* names of custom metrics, and their rows (custom.h) */
 	PERFOPT_HELPER_JOBS
 } PerfoptHelperJob;
 
@@ -45,6 +46,9 @@ extern PerfoptHelper *perfopt_helper_start(PerfoptHelperJob job, const char *dat
 										   int deadline_ms, Size size, const char *data,
 										   Size data_size);
 
+/* How long a source may wait for helpers in this cycle, given how much of its time is left. */
+extern long perfopt_helper_patience_ms(bool asked);
+
 /* Waits until it is done or gone, so long at most; true then.  Terminates one past its deadline. */
 extern bool perfopt_helper_wait(PerfoptHelper *helper, long timeout_ms);
 
@@ -54,6 +58,7 @@ extern void perfopt_helper_free(PerfoptHelper *helper);
 
 /* The jobs: in the helper, connected and outside any transaction. */
 extern void perfopt_helper_tables(PerfoptHelperArea *area);
+extern void perfopt_helper_custom(PerfoptHelperArea *area);
 
 extern PGDLLEXPORT void perfopt_collect_helper_main(Datum handle);
 

@@ -107,7 +107,10 @@ INSERT INTO expected
        dataset_schema_mark(text);
        dataset_share(bigint,bigint)',
      'EXECUTE', 'tester'),
-    ('function', 'collect_now();
+    ('table', 'custom_metric',
+     'SELECT, INSERT, UPDATE, DELETE', 'operator'),
+    ('function', 'check_custom_sql(text);
+       collect_now();
        maintain_now();
        "analyze"(interval,timestamp with time zone);
        accept_recommendation(bigint,text);
@@ -118,6 +121,8 @@ INSERT INTO expected
      'EXECUTE', 'admin'),
     ('function', 'access_command(text,access_rule,regrole);
        store_handler();
+       check_custom_metric();
+       describe_custom_metric();
        checked_level(text);
        target_validator(text[],oid);
        histogram_in(cstring);
