@@ -89,8 +89,10 @@ visits &
 visitor=$!
 dropped=0
 for round in 1 2 3 4 5 6 7 8 9 10; do
-	admin -c "CREATE DATABASE brief$round" -c "ALTER DATABASE brief$round RENAME TO short$round" &&
-		PGOPTIONS='-c statement_timeout=15s' admin -c "DROP DATABASE short$round" && dropped=$((dropped + 1)) || true
+	if admin -c "CREATE DATABASE brief$round" -c "ALTER DATABASE brief$round RENAME TO short$round" &&
+		PGOPTIONS='-c statement_timeout=15s' admin -c "DROP DATABASE short$round"; then
+		dropped=$((dropped + 1))
+	fi
 done
 is "DROP and RENAME DATABASE succeed while databases are visited" $dropped 10
 PGOPTIONS='-c statement_timeout=15s' ok "also of a large one" admin -c 'DROP DATABASE many'
