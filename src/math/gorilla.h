@@ -42,7 +42,8 @@
  * Encodes as many of the first of these n samples as fit into capacity bytes and into one chunk,
  * at least one, and returns how many; *used is the bytes written.  Timestamps (microseconds, any
  * int64) must be strictly ascending.  Returns 0 and writes nothing when n is not positive or
- * capacity is below PERFOPT_CHUNK_MIN_CAPACITY.  The same samples give the same bytes everywhere.
+ * capacity is below PERFOPT_CHUNK_MIN_CAPACITY.  Which bytes may differ with the
+ * machine's log2(); every machine reads them all.
  */
 extern int perfopt_chunk_encode(const int64_t *ts, const double *value, int n, uint8_t *out,
 								size_t capacity, size_t *used);

@@ -447,6 +447,23 @@ garbage_does_no_harm(void **state)
 	}
 }
 
+/* A count that would go on into the checksum, and one with no end. */
+static void
+a_count_without_end_is_an_error(void **state)
+{
+	uint8_t data[] = { 1, 0xFC, 0, 0, 0, 0, 0 };
+
+	(void) state;
+	assert_int_equal(perfopt_chunk_count(data, 4), PERFOPT_CHUNK_TRUNCATED);
+	assert_int_equal(decode_copy(data, 4, MANY), PERFOPT_CHUNK_TRUNCATED);
+	memset(data + 1, 0xFF, 4);
+	sign(data, sizeof data);
+	assert_int_equal(decode_copy(data, sizeof data, MANY), PERFOPT_CHUNK_CORRUPT);
+	data[1] = 0;
+	sign(data, sizeof data);
+	assert_int_equal(decode_copy(data, sizeof data, MANY), PERFOPT_CHUNK_CORRUPT);
+}
+
 static void
 damage_with_a_right_checksum_does_no_harm(void **state)
 {
@@ -486,6 +503,7 @@ main(void)
 		cmocka_unit_test(every_error_has_a_text),
 		cmocka_unit_test(damage_is_noticed),
 		cmocka_unit_test(garbage_does_no_harm),
+		cmocka_unit_test(a_count_without_end_is_an_error),
 		cmocka_unit_test(damage_with_a_right_checksum_does_no_harm),
 	};
 

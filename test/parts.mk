@@ -1,0 +1,2 @@
+# What src/ROOM/NAME.c needs beside itself, so that test_NAME and fuzz_NAME link.
+PARTS_gorilla = src/math/gorilla_plan.c
