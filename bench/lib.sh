@@ -143,6 +143,7 @@ backend_pids()
 
 # session_open NAME CLUSTER: a psql that stays, whose backend is warm the way a worker is. session_ask
 # runs a statement there and prints its answer; its backend is session_pid[NAME].
+# shellcheck disable=SC2034 # session_pid is for the callers
 declare -gA session_pid=() session_in=() session_out=() session_process=()
 
 session_open()
@@ -156,6 +157,7 @@ session_open()
 	rm -f "$pipe.in" "$pipe.out"
 	session_in[$name]=$in
 	session_out[$name]=$out
+	# shellcheck disable=SC2034
 	session_pid[$name]=$(session_ask "$name" 'SELECT pg_backend_pid()')
 }
 
