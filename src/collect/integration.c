@@ -19,14 +19,8 @@
 #include <math.h>
 
 #include "access/xact.h"
-#include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
-#include "miscadmin.h"
-#include "storage/lmgr.h"
-#include "utils/array.h"
-#include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -177,7 +171,7 @@ remember_syncs(PerfoptDataset *dataset)
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		char *system = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
-		char key[SYSTEM_BYTES] = "";
+		char key[SYSTEM_BYTES];
 		SystemState *state;
 		bool isnull, found;
 		TimestampTz last = DatumGetTimestampTz(
@@ -185,7 +179,7 @@ remember_syncs(PerfoptDataset *dataset)
 
 		if (isnull || system == NULL)
 			continue;
-		memcpy(key, system, pg_mbcliplen(system, strlen(system), SYSTEM_BYTES - 1));
+		strlcpy(key, system, pg_mbcliplen(system, strlen(system), SYSTEM_BYTES - 1) + 1);
 		if (hash_get_num_entries(dataset->systems) >= MAX_REMEMBERED &&
 			hash_search(dataset->systems, key, HASH_FIND, NULL) == NULL)
 			continue;

@@ -4,6 +4,10 @@
  */
 #include "postgres.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -15,6 +19,8 @@
 
 #include "collect/collect.h"
 #include "collect/pgss.h"
+
+#define BLOCK_BYTES (64 * 1024)
 
 /* Members of the extension only: a function of that name could be anybody's. */
 static const char *const functions_query =
@@ -80,8 +86,9 @@ call(const PerfoptPgss *pgss, bool texts, ExprContext *econtext, ReturnSetInfo *
 void
 perfopt_pgss_read(const PerfoptPgss *pgss, bool texts, PerfoptPgssRow row, void *arg)
 {
-	MemoryContext context =
-		AllocSetContextCreate(CurrentMemoryContext, "perfopt statements", ALLOCSET_DEFAULT_SIZES);
+	/* The tuplestore's rows come into it: an allocation set would round each up to 512 bytes. */
+	MemoryContext context = GenerationContextCreate(CurrentMemoryContext, "perfopt statements", 0,
+													BLOCK_BYTES, BLOCK_BYTES);
 	MemoryContext oldcontext = MemoryContextSwitchTo(context);
 	ExprContext *econtext = CreateStandaloneExprContext();
 	ReturnSetInfo result;
@@ -101,6 +108,15 @@ perfopt_pgss_read(const PerfoptPgss *pgss, bool texts, PerfoptPgssRow row, void 
 	FreeExprContext(econtext, true);
 	MemoryContextSwitchTo(oldcontext);
 	MemoryContextDelete(context);
+
+	/*
+	 * Some megabytes below memory that stays would be kept by the process for good.  Not each time:
+	 * to be given them again costs more than the reading.
+	 */
+#ifdef __GLIBC__
+	if (texts)
+		(void) malloc_trim(0);
+#endif
 }
 
 bool

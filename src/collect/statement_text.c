@@ -118,7 +118,7 @@ static void
 take_text(TupleTableSlot *row, void *arg)
 {
 	Lookup *lookup = arg;
-	Wanted key;
+	Wanted key = { 0 };
 	Wanted *found;
 	bool isnull;
 	Oid database;
