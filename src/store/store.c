@@ -28,6 +28,10 @@
 /* Further apart than this, a time before the last one means that the clock was set back. */
 #define CLOCK_STEP_US USECS_PER_SEC
 
+/* So far from its grid a batch still counts as on it. */
+#define GRID_TOLERANCE_US (10 * INT64CONST(1000))
+#define MAX_OFF_GRID 3
+
 /* Longer keys (metric name and labels) are a source's mistake; they are left out. */
 #define MAX_KEY 1024
 
@@ -57,6 +61,8 @@ typedef struct Writer
 {
 	char name[NAMEDATALEN];
 	TimestampTz last_ts; /* of the last committed batch, 0 before the first */
+	TimestampTz grid;    /* a time on the grid of its batches */
+	int off_grid;        /* batches in succession that were not on it */
 } Writer;
 
 /* What this process knows; forgotten when the extension is made anew. */
@@ -335,14 +341,48 @@ value_to_store(const Entry *entry, const SeriesState *known, const Writer *write
 	return true;
 }
 
-/* Milliseconds are exact enough, and regular times take fewer bits; no two batches have the same. */
+/*
+ * Batches come at regular times but for a few milliseconds of the scheduler's making.  These are taken
+ * away, as Prometheus does, since they would be half of what a sealed sample costs; a batch that is
+ * further off the grid, because it was asked for or is late, has its own time.
+ */
+static TimestampTz
+time_on_grid(TimestampTz ts, const Writer *writer)
+{
+	int64 interval = perfopt_collect_interval_s * USECS_PER_SEC;
+	int64 off = (ts - writer->grid) % interval;
+
+	if (off > interval / 2)
+		off -= interval;
+	else if (off < -interval / 2)
+		off += interval;
+	return off >= -GRID_TOLERANCE_US && off <= GRID_TOLERANCE_US ? ts - off : ts - ts % 1000;
+}
+
+/* No two batches of a writer have the same time, unless the clock was set back. */
 static TimestampTz
 time_of_batch(TimestampTz ts, const Writer *writer)
 {
-	ts -= ts % 1000;
-	if (ts <= writer->last_ts && ts > writer->last_ts - CLOCK_STEP_US)
-		ts = writer->last_ts + 1000;
-	return ts;
+	TimestampTz time = time_on_grid(ts, writer);
+
+	if (time <= writer->last_ts && time > writer->last_ts - CLOCK_STEP_US)
+		time = writer->last_ts + 1000;
+	return time;
+}
+
+/* A grid that is missed again and again is no longer the writer's: the interval was changed, say. */
+static void
+note_time(Writer *writer, TimestampTz ts)
+{
+	bool on_grid = (ts - writer->grid) % (perfopt_collect_interval_s * USECS_PER_SEC) == 0;
+
+	writer->off_grid = on_grid ? 0 : writer->off_grid + 1;
+	if (writer->last_ts == 0 || writer->off_grid > MAX_OFF_GRID)
+	{
+		writer->grid = ts;
+		writer->off_grid = 0;
+	}
+	writer->last_ts = ts;
 }
 
 static void
@@ -425,7 +465,7 @@ forget_old_series(TimestampTz now)
 void
 perfopt_store_committed(PerfoptBatch *batch)
 {
-	find_writer(batch->name)->last_ts = batch->ts;
+	note_time(find_writer(batch->name), batch->ts);
 	for (int i = 0; i < batch->nentries; i++)
 	{
 		Entry *entry = &batch->entries[i];

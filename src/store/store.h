@@ -75,8 +75,9 @@ typedef struct PerfoptOverflow
 } PerfoptOverflow;
 
 /*
- * Writes the batch inside the caller's transaction.  Times are kept to the millisecond; a writer's
- * batches within one millisecond are moved apart.
+ * Writes the batch inside the caller's transaction.  Times are kept to the millisecond, and those within
+ * 10 ms of the writer's grid of perfopt.collect_interval as on it; a writer's batches within one
+ * millisecond are moved apart.
  */
 extern PerfoptOverflow perfopt_store_append(PerfoptBatch *batch, TimestampTz ts);
 

@@ -208,7 +208,9 @@ AS $$
     FROM writer w
     CROSS JOIN LATERAL (
       SELECT h.ts, h.elapsed_s, h.series, h.value FROM perfopt.sample_hot h
-      WHERE h.writer = w.name AND h.ts > now() - interval '1 day' ORDER BY h.ts DESC LIMIT 1) l
+      WHERE h.writer = w.name AND h.ts > now() - interval '1 day'
+        AND h.ts < now() + interval '1 minute'  -- rather than what was written before the clock was set back
+      ORDER BY h.ts DESC LIMIT 1) l
     CROSS JOIN LATERAL unnest(l.series, l.value) AS v (series_id, value)
     WHERE w.name <> 'recorded'
     UNION ALL
