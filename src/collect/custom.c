@@ -255,9 +255,12 @@ take_rows(PerfoptBatch *batch, CustomMetric *metric, const char *at, int size)
 	metric->nraws = nraws;
 }
 
-/* Returns how many of the metrics that were to be run have a record. */
+/*
+ * Returns how many of the metrics that were to be run have a record.  Each is a writer of its own, since it
+ * comes at its own pace.
+ */
 static int
-take_records(PerfoptBatch *batch, const PerfoptCustomResult *result)
+take_records(const PerfoptCustomResult *result)
 {
 	const char *at = result->records;
 	int n = 0;
@@ -276,7 +279,7 @@ take_records(PerfoptBatch *batch, const PerfoptCustomResult *result)
 		if (metric != NULL)
 		{
 			if (error[0] == '\0')
-				take_rows(batch, metric, at, size);
+				take_rows(perfopt_collect_batch(psprintf("custom %s", name)), metric, at, size);
 			perfopt_collect_note("custom", name, error[0] ? error : NULL, cpu_ms, wall_ms);
 		}
 		at += size;
@@ -287,10 +290,10 @@ take_records(PerfoptBatch *batch, const PerfoptCustomResult *result)
 
 /* When the helper ended early, the first without a record is to blame, and the rest come next time. */
 static void
-take_result(PerfoptBatch *batch)
+take_result(void)
 {
 	PerfoptHelperArea *area = perfopt_helper_area(helper);
-	int done = take_records(batch, (PerfoptCustomResult *) area->data);
+	int done = take_records((PerfoptCustomResult *) area->data);
 	const char *name = running;
 
 	if (area->error[0] != '\0')
@@ -311,14 +314,14 @@ take_result(PerfoptBatch *batch)
 
 /* True when the helper is gone, be it that there was none. */
 static bool
-look_after_helper(PerfoptBatch *batch, TimestampTz give_up)
+look_after_helper(TimestampTz give_up)
 {
 	if (helper == NULL)
 		return true;
 	if (!perfopt_helper_wait(helper,
 							 TimestampDifferenceMilliseconds(GetCurrentTimestamp(), give_up)))
 		return false;
-	take_result(batch);
+	take_result();
 	return true;
 }
 
@@ -330,10 +333,10 @@ perfopt_collect_custom(PerfoptBatch *batch)
 	TimestampTz give_up = TimestampTzPlusMilliseconds(now, perfopt_helper_patience_ms(asked));
 
 	list_metrics();
-	if (look_after_helper(batch, give_up))
+	if (look_after_helper(give_up))
 	{
 		start_due(now, asked);
-		look_after_helper(batch, give_up);
+		look_after_helper(give_up);
 	}
 	if (nmetrics > 0)
 		perfopt_batch_add(batch, &perfopt_custom_metrics[0], NULL, 0, nmetrics);

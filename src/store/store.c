@@ -59,7 +59,7 @@ typedef struct SeriesState
 /* One who appends batches at a pace of its own. */
 typedef struct Writer
 {
-	char name[NAMEDATALEN];
+	char name[256];
 	TimestampTz last_ts; /* of the last committed batch, 0 before the first */
 	TimestampTz grid;    /* a time on the grid of its batches */
 	int off_grid;        /* batches in succession that were not on it */
