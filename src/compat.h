@@ -16,6 +16,7 @@
 #include "storage/bufmgr.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
+#include "utils/backend_status.h"
 #include "utils/guc_tables.h"
 #if PG_VERSION_NUM >= 180000
 #include "commands/explain_format.h"
@@ -192,6 +193,19 @@ perfopt_server_aclcheck(Oid server, Oid role, AclMode mode)
 #else
 	return pg_foreign_server_aclcheck(server, role, mode);
 #endif
+}
+
+/* Entry 1 to pgstat_fetch_stat_numbackends() of the copy of what sessions tell about themselves. */
+static inline const PgBackendStatus *
+perfopt_backend_status(int index)
+{
+#if PG_VERSION_NUM >= 160000
+	LocalPgBackendStatus *local = pgstat_get_local_beentry_by_index(index);
+#else
+	LocalPgBackendStatus *local = pgstat_fetch_stat_local_beentry(index);
+#endif
+
+	return local != NULL ? &local->backendStatus : NULL;
 }
 
 #endif /* PERFOPT_COMPAT_H */

@@ -59,6 +59,8 @@ static const PerfoptSource collector_sources[] = {
 	  perfopt_integration_metrics, &perfopt_integration_nmetrics },
 	{ "statements", "database", MINUTE_MS, perfopt_collect_statements, perfopt_statements_metrics,
 	  &perfopt_statements_nmetrics },
+	{ "process", "application", 0, perfopt_collect_process, perfopt_process_metrics,
+	  &perfopt_process_nmetrics },
 	{ "os", "system", 0, perfopt_collect_os, perfopt_os_metrics, &perfopt_os_nmetrics },
 	{ "calls", "external", 0, perfopt_collect_calls, perfopt_calls_metrics,
 	  &perfopt_calls_nmetrics },

@@ -145,6 +145,10 @@ extern const PerfoptMetric perfopt_statements_metrics[];
 extern const int perfopt_statements_nmetrics;
 extern void perfopt_collect_statements(PerfoptBatch *batch);
 
+extern const PerfoptMetric perfopt_process_metrics[];
+extern const int perfopt_process_nmetrics;
+extern void perfopt_collect_process(PerfoptBatch *batch);
+
 extern const PerfoptMetric perfopt_os_metrics[];
 extern const int perfopt_os_nmetrics;
 extern void perfopt_collect_os(PerfoptBatch *batch);

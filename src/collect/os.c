@@ -7,17 +7,16 @@
  */
 #include "postgres.h"
 
-#include <fcntl.h>
 #include <limits.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "miscadmin.h"
-#include "utils/memutils.h"
 
 #include "collect/collect.h"
 #include "collect/procfs.h"
+#include "collect/readfile.h"
 
 #define SYS "system"
 #define GAUGE(name, unit, help)              \
@@ -28,10 +27,6 @@
 	{                                          \
 		name, SYS, PERFOPT_COUNTER, unit, help \
 	}
-
-/* No file of /proc that is read here comes near this on any machine. */
-#define MAX_FILE_BYTES (16 * 1024 * 1024)
-#define FIRST_BUFFER_BYTES (32 * 1024)
 
 const PerfoptMetric perfopt_os_metrics[] = {
 	[PERFOPT_OS_CPU_SECONDS] =
@@ -132,66 +127,11 @@ add_to_batch(void *arg, PerfoptOsMetric metric, const char *label, double value)
 	perfopt_batch_add(arg, &perfopt_os_metrics[metric], labels, label ? 1 : 0, value);
 }
 
-/*
- * A whole file, terminated by a NUL; NULL when it can't be read.  The buffer is the process's own and
- * grows to the largest file seen, so that in the long run a file takes one read and no allocation.
- */
-static char *
-read_file(const char *path)
-{
-	static char *buffer = NULL;
-	static size_t capacity = FIRST_BUFFER_BYTES;
-	size_t used = 0;
-	int fd;
-
-	if (buffer == NULL)
-		buffer = MemoryContextAlloc(TopMemoryContext, capacity);
-
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return NULL;
-	for (;;)
-	{
-		ssize_t n = read(fd, buffer + used, capacity - 1 - used);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 || (n > 0 && capacity >= MAX_FILE_BYTES))
-		{
-			close(fd);
-			return NULL;
-		}
-		used += n;
-
-		/* Some of these files give less than asked for although more is to come. */
-		if (n == 0)
-			break;
-		if (used + 1 == capacity)
-		{
-			char *larger =
-				MemoryContextAllocExtended(TopMemoryContext, capacity * 2, MCXT_ALLOC_NO_OOM);
-
-			if (larger == NULL)
-			{
-				close(fd);
-				return NULL;
-			}
-			memcpy(larger, buffer, used);
-			pfree(buffer);
-			buffer = larger;
-			capacity *= 2;
-		}
-	}
-	close(fd);
-	buffer[used] = '\0';
-	return buffer;
-}
-
 static void
 collect_with(const char *path, void (*parse)(const char *, PerfoptOsSink, void *),
 			 PerfoptBatch *batch)
 {
-	const char *text = read_file(path);
+	const char *text = perfopt_read_file(path);
 
 	if (text != NULL)
 		parse(text, add_to_batch, batch);
@@ -200,7 +140,7 @@ collect_with(const char *path, void (*parse)(const char *, PerfoptOsSink, void *
 static void
 collect_pressure(const char *path, PerfoptOsMetric metric, PerfoptBatch *batch)
 {
-	const char *text = read_file(path);
+	const char *text = perfopt_read_file(path);
 
 	if (text != NULL)
 		perfopt_procfs_pressure(text, metric, add_to_batch, batch);
@@ -232,7 +172,7 @@ find_mount(Place *place)
 	if (place->mount[0] != '\0' && place->device == st.st_dev)
 		return true;
 
-	mounts = read_file("/proc/self/mountinfo");
+	mounts = perfopt_read_file("/proc/self/mountinfo");
 	if (mounts == NULL || realpath(place->path, path) == NULL ||
 		!perfopt_procfs_mount_of(mounts, path, mount, sizeof(mount)))
 		return false;
@@ -271,7 +211,7 @@ collect_filesystems(PerfoptBatch *batch)
 void
 perfopt_collect_os(PerfoptBatch *batch)
 {
-	const char *stat_text = read_file("/proc/stat");
+	const char *stat_text = perfopt_read_file("/proc/stat");
 
 	if (stat_text != NULL)
 		perfopt_procfs_stat(stat_text, (double) sysconf(_SC_CLK_TCK), add_to_batch, batch);
