@@ -61,6 +61,8 @@ static const PerfoptSource collector_sources[] = {
 	  &perfopt_statements_nmetrics },
 	{ "process", "application", 0, perfopt_collect_process, perfopt_process_metrics,
 	  &perfopt_process_nmetrics },
+	{ "container", "system", 0, perfopt_collect_container, perfopt_container_metrics,
+	  &perfopt_container_nmetrics },
 	{ "os", "system", 0, perfopt_collect_os, perfopt_os_metrics, &perfopt_os_nmetrics },
 	{ "calls", "external", 0, perfopt_collect_calls, perfopt_calls_metrics,
 	  &perfopt_calls_nmetrics },

@@ -149,6 +149,10 @@ extern const PerfoptMetric perfopt_process_metrics[];
 extern const int perfopt_process_nmetrics;
 extern void perfopt_collect_process(PerfoptBatch *batch);
 
+extern const PerfoptMetric perfopt_container_metrics[];
+extern const int perfopt_container_nmetrics;
+extern void perfopt_collect_container(PerfoptBatch *batch);
+
 extern const PerfoptMetric perfopt_os_metrics[];
 extern const int perfopt_os_nmetrics;
 extern void perfopt_collect_os(PerfoptBatch *batch);

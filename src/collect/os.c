@@ -7,12 +7,18 @@
  */
 #include "postgres.h"
 
+#include <dirent.h>
 #include <limits.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "catalog/pg_tablespace_d.h"
+#include "commands/tablespace.h"
 #include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/varlena.h"
 
 #include "collect/collect.h"
 #include "collect/procfs.h"
@@ -146,14 +152,19 @@ collect_pressure(const char *path, PerfoptOsMetric metric, PerfoptBatch *batch)
 		perfopt_procfs_pressure(text, metric, add_to_batch, batch);
 }
 
+/* Tablespaces beyond this many are not looked at. */
+#define MAX_PLACES 64
+
 /* A place whose file system matters, with its mount point as of the device it was last seen on. */
 typedef struct Place
 {
 	const char *role;
-	const char *path; /* relative to the data directory, where the server's processes live */
+	char path[64]; /* relative to the data directory, where the server's processes live */
 	dev_t device;
 	char mount[MAXPGPATH];
 } Place;
+
+static Place places[MAX_PLACES];
 
 /*
  * The mount table can be long and hardly ever changes for these paths; it is read again when the
@@ -181,18 +192,123 @@ find_mount(Place *place)
 	return true;
 }
 
+/* The place keeps what is known of it for as long as it stays what and where it was. */
+static void
+set_place(int *n, const char *role, const char *path)
+{
+	Place *place;
+
+	if (*n >= MAX_PLACES)
+		return;
+	place = &places[(*n)++];
+	if (place->role != NULL && strcmp(place->role, role) == 0 && strcmp(place->path, path) == 0)
+		return;
+	place->role = role;
+	strlcpy(place->path, path, sizeof(place->path));
+	place->mount[0] = '\0';
+}
+
+/* Where temporary files of sessions go that do not choose for themselves. */
+static void
+set_temp_places(int *n)
+{
+	static char *known = NULL;
+	static Oid spaces[MAX_PLACES];
+	static int nspaces = 0;
+	const char *setting = GetConfigOption("temp_tablespaces", true, false);
+	int used = 0;
+
+	/* Names are looked up when the setting changed, and as long as one is not found. */
+	if (setting != NULL && (known == NULL || strcmp(known, setting) != 0))
+	{
+		char *names = pstrdup(setting);
+		List *list = NIL;
+		ListCell *cell;
+		bool complete = true;
+
+		nspaces = 0;
+		if (!SplitIdentifierString(names, ',', &list))
+			list = NIL;
+		perfopt_collect_begin_sql();
+		foreach (cell, list)
+		{
+			const char *name = lfirst(cell);
+			Oid oid = name[0] == '\0' ? InvalidOid : get_tablespace_oid(name, true);
+
+			complete &= OidIsValid(oid) || name[0] == '\0';
+			if (nspaces < MAX_PLACES)
+				spaces[nspaces++] = oid;
+		}
+		perfopt_collect_end_sql();
+		if (known != NULL)
+			pfree(known);
+		known = complete ? MemoryContextStrdup(TopMemoryContext, setting) : NULL;
+	}
+	for (int i = 0; i < nspaces; i++)
+	{
+		char path[64];
+
+		if (!OidIsValid(spaces[i]) || spaces[i] == DEFAULTTABLESPACE_OID)
+			continue;
+		snprintf(path, sizeof(path), "pg_tblspc/%u", spaces[i]);
+		set_place(n, "temp", path);
+		used++;
+	}
+	if (used == 0)
+		set_place(n, "temp", ".");
+}
+
+static int
+find_places(void)
+{
+	DIR *dir;
+	struct dirent *entry;
+	int n = 0;
+
+	set_place(&n, "data", ".");
+	set_place(&n, "wal", "pg_wal");
+	set_temp_places(&n);
+	dir = opendir("pg_tblspc");
+	if (dir == NULL)
+		return n;
+	while ((entry = readdir(dir)) != NULL)
+	{
+		char path[64];
+
+		if (strspn(entry->d_name, "0123456789") != strlen(entry->d_name))
+			continue;
+		snprintf(path, sizeof(path), "pg_tblspc/%.40s", entry->d_name);
+		set_place(&n, "tablespace", path);
+	}
+	closedir(dir);
+	return n;
+}
+
+/* Several tablespaces on one file system are one row. */
+static bool
+is_repeated(int which)
+{
+	for (int i = 0; i < which; i++)
+	{
+		if (places[i].mount[0] != '\0' && strcmp(places[i].role, places[which].role) == 0 &&
+			strcmp(places[i].mount, places[which].mount) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void
 collect_filesystems(PerfoptBatch *batch)
 {
-	static Place places[] = { { "data", "." }, { "wal", "pg_wal" } };
+	int n = find_places();
 
-	for (int i = 0; i < lengthof(places); i++)
+	for (int i = 0; i < n; i++)
 	{
 		Place *place = &places[i];
 		PerfoptLabel labels[2];
 		struct statvfs fs;
 
-		if (!find_mount(place) || statvfs(place->path, &fs) != 0)
+		if (!find_mount(place) || is_repeated(i) || statvfs(place->path, &fs) != 0)
 			continue;
 		labels[0] = (PerfoptLabel){ "mount", place->mount };
 		labels[1] = (PerfoptLabel){ "role", place->role };

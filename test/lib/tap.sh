@@ -47,6 +47,17 @@ fail()
 	echo "not ok $tap_number - $1"
 }
 
+# skip WHY N: the next N tests cannot be made on this machine. They count neither as passed nor as failed.
+skip()
+{
+	local i
+
+	for ((i = 0; i < $2; i++)); do
+		tap_number=$((tap_number + 1))
+		echo "ok $tap_number # SKIP $1"
+	done
+}
+
 # ok DESCRIPTION CMD...: CMD succeeds. (`!` is no command; see nok.)
 ok()
 {
