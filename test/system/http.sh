@@ -43,7 +43,7 @@ end_servers()
 		kill "$(cat "$file")" 2>/dev/null || true
 	done
 }
-trap 'status=$?; end_servers; (exit $status); tap_end' EXIT
+trap 'status=$?; end_servers; set +e; (exit $status); tap_end' EXIT
 
 # target NAME URL [OPTIONS]
 target() { sql -c "CREATE SERVER $1 TYPE 'http' FOREIGN DATA WRAPPER perfopt OPTIONS (url '$2'${3:+, $3})"; }

@@ -55,7 +55,7 @@ pooler_stop()
 		kill "$pid" 2>/dev/null || true
 	fi
 }
-trap 'status=$?; pooler_stop; (exit $status); tap_end' EXIT
+trap 'status=$?; pooler_stop; set +e; (exit $status); tap_end' EXIT
 wait_until 30 pooler_start
 client() { PGPASSWORD=$password PGHOST=$dir PGPORT=$POOLER_PORT PGUSER=app PGDATABASE=app "$(pg_bindir)/psql" -X -q "$@" >/dev/null 2>&1; }
 
