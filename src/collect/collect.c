@@ -23,6 +23,7 @@
 #include "collect/calls.h"
 #include "collect/collect.h"
 #include "collect/loop.h"
+#include "collect/prober.h"
 #include "collect/status.h"
 #include "guc.h"
 #include "sampler/sampler.h"
@@ -524,6 +525,27 @@ perfopt_collect_run(const char *writer, const PerfoptSource *sources, int nsourc
 		foreach (lc, batches)
 			perfopt_store_committed(lfirst(lc));
 	return problem;
+}
+
+bool
+perfopt_collect_delivers(const PerfoptSource *sources, int nsources, const char *name)
+{
+	for (int i = 0; i < nsources; i++)
+	{
+		for (int j = 0; j < *sources[i].nmetrics; j++)
+		{
+			if (strcmp(sources[i].metrics[j].name, name) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+bool
+perfopt_collect_is_own(const char *name)
+{
+	return perfopt_collect_delivers(collector_sources, lengthof(collector_sources), name) ||
+		   perfopt_prober_is_own(name);
 }
 
 const char *

@@ -95,6 +95,10 @@ extern double perfopt_collect_number(Datum value, Oid type);
 extern void perfopt_collect_query(PerfoptBatch *batch, const char *sql,
 								  const PerfoptMetric *metrics, int nmetrics);
 
+/* Whether one of these sources delivers a metric of this name; whether any source of perfopt does. */
+extern bool perfopt_collect_delivers(const PerfoptSource *sources, int nsources, const char *name);
+extern bool perfopt_collect_is_own(const char *name);
+
 /* The sources, each in its own file. */
 extern const PerfoptMetric perfopt_pgstat_metrics[];
 extern const int perfopt_pgstat_nmetrics;
@@ -191,5 +195,10 @@ extern const PerfoptMetric perfopt_pgbouncer_metrics[];
 extern const int perfopt_pgbouncer_nmetrics;
 extern void perfopt_start_pgbouncer(PerfoptLoop *loop);
 extern void perfopt_collect_pgbouncer(PerfoptBatch *batch);
+
+extern const PerfoptMetric perfopt_openmetrics_metrics[];
+extern const int perfopt_openmetrics_nmetrics;
+extern void perfopt_start_openmetrics(PerfoptLoop *loop);
+extern void perfopt_collect_openmetrics(PerfoptBatch *batch);
 
 #endif /* PERFOPT_COLLECT_H */

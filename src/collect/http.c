@@ -18,7 +18,6 @@
 #define MAX_BODY_BYTES (8 * 1024 * 1024)
 
 #define MAX_REDIRECTS 3
-#define MAX_HEADERS 16
 
 /* An answer with this status and above is a failure, unless the target names the one it expects. */
 #define FIRST_FAILURE 400
@@ -53,28 +52,6 @@ typedef struct Probe
 static Probe *probes = NULL;
 static int nprobes = 0;
 
-/* The option's lines, as the NULL-terminated array that a request takes. */
-static const char **
-header_lines(const PerfoptTarget *target)
-{
-	const char *option = perfopt_target_option(target, "headers");
-	const char **lines;
-	char *rest;
-	char *line;
-	int n = 0;
-
-	if (option == NULL)
-		return NULL;
-	lines = palloc0((MAX_HEADERS + 1) * sizeof(char *));
-	rest = pstrdup(option);
-	while (n < MAX_HEADERS && (line = strsep(&rest, "\n")) != NULL)
-	{
-		if (line[0] != '\0')
-			lines[n++] = line;
-	}
-	return lines;
-}
-
 void
 perfopt_start_http(PerfoptLoop *loop)
 {
@@ -92,7 +69,7 @@ perfopt_start_http(PerfoptLoop *loop)
 
 		perfopt_http_request_of(target, &request);
 		request.method = perfopt_target_option(target, "method");
-		request.headers = header_lines(target);
+		request.headers = perfopt_http_headers(target, NULL);
 		request.max_redirects = MAX_REDIRECTS;
 		request.max_body = MAX_BODY_BYTES;
 		probes[nprobes].target = target;

@@ -21,6 +21,9 @@
 /* Who sends more than this in headers does not mean well. */
 #define MAX_HEADER_BYTES (256 * 1024)
 
+/* Lines of option headers that are used. */
+#define MAX_HEADERS 16
+
 #define MAX_ERROR 512
 
 /* A name in a URL has 255 bytes at most, by RFC 1035. */
@@ -748,6 +751,25 @@ perfopt_http_start(PerfoptLoop *loop, const PerfoptHttpRequest *request)
 	perfopt_loop_set_timer(loop, &transfer->deadline, request->timeout_ms, on_deadline, transfer);
 	begin_hop(transfer);
 	return answer;
+}
+
+const char **
+perfopt_http_headers(const PerfoptTarget *target, const char *first)
+{
+	const char *option = perfopt_target_option(target, "headers");
+	const char **lines = palloc0((MAX_HEADERS + 2) * sizeof(char *));
+	char *rest = option != NULL ? pstrdup(option) : NULL;
+	char *line;
+	int n = 0;
+
+	if (first != NULL)
+		lines[n++] = first;
+	while (n <= MAX_HEADERS && (line = strsep(&rest, "\n")) != NULL)
+	{
+		if (line[0] != '\0')
+			lines[n++] = line;
+	}
+	return lines;
 }
 
 void

@@ -69,6 +69,12 @@ typedef struct PerfoptHttpAnswer
 /* What a target's options and user mapping say about a request; the rest is zeroed. */
 extern void perfopt_http_request_of(const PerfoptTarget *target, PerfoptHttpRequest *request);
 
+/*
+ * The lines of a target's option headers behind `first`, which may be NULL, as a request takes them;
+ * palloc'd.
+ */
+extern const char **perfopt_http_headers(const PerfoptTarget *target, const char *first);
+
 /* Begins a request without waiting.  What is wrong with it is told by the answer, too. */
 extern PerfoptHttpAnswer *perfopt_http_start(PerfoptLoop *loop, const PerfoptHttpRequest *request);
 

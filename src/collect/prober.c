@@ -31,11 +31,13 @@ static const PerfoptSource prober_sources[] = {
 	  perfopt_start_http },
 	{ "pgbouncer", "integration", 0, perfopt_collect_pgbouncer, perfopt_pgbouncer_metrics,
 	  &perfopt_pgbouncer_nmetrics, perfopt_start_pgbouncer },
+	{ "openmetrics", "application", 0, perfopt_collect_openmetrics, perfopt_openmetrics_metrics,
+	  &perfopt_openmetrics_nmetrics, perfopt_start_openmetrics },
 	{ SOURCE_TARGET, "external", 0, collect_target_problems, NULL, &no_metrics, NULL },
 };
 
 /* TYPEs whose own source tells what is wrong with a target. */
-static const char *const probed_types[] = { "redis", "http", "pgbouncer" };
+static const char *const probed_types[] = { "redis", "http", "openmetrics", "pgbouncer" };
 
 /* This cycle's targets of all TYPEs, in the cycle's memory context. */
 static List *all_targets = NIL;
@@ -224,6 +226,12 @@ collect_target_problems(PerfoptBatch *batch)
 		names = lappend(names, target->name);
 	}
 	forget_others(SOURCE_TARGET, names);
+}
+
+bool
+perfopt_prober_is_own(const char *name)
+{
+	return perfopt_collect_delivers(prober_sources, lengthof(prober_sources), name);
 }
 
 const char *

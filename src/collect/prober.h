@@ -38,4 +38,7 @@ extern void perfopt_prober_printable(char *to, size_t capacity, const char *from
  */
 extern double perfopt_prober_rounded(double value);
 
+/* Whether a source of the prober delivers a metric of this name. */
+extern bool perfopt_prober_is_own(const char *name);
+
 #endif /* PERFOPT_PROBER_H */
