@@ -46,17 +46,17 @@ SELECT plan(45);
 
 -- Options
 SELECT is(pg_temp.message_of($$CREATE SERVER x TYPE 'redis' FOREIGN DATA WRAPPER perfopt OPTIONS (hots 'a')$$),
-  'invalid option "hots" | Perhaps you meant the option "host". Valid options are host, port, url, dbname and the other connection options of libpq.',
+  'invalid option "hots" | Perhaps you meant the option "host". Valid options are host, port, url, timeout, tls, dbname and the other connection options of libpq.',
   'a misspelt option of a server is an error that names the nearest');
 SELECT throws_ok($$CREATE SERVER x TYPE 'redis' FOREIGN DATA WRAPPER perfopt OPTIONS (hots 'a')$$, 'HV00D', NULL,
   'with the errcode of an invalid option name');
 SELECT unalike(pg_temp.message_of($$CREATE SERVER x FOREIGN DATA WRAPPER perfopt OPTIONS (zzzzzzzz 'a')$$), '%Perhaps%',
   'a far-off option gets no guess');
 SELECT is(pg_temp.message_of($$CREATE USER MAPPING FOR target_tester SERVER perfopt_local OPTIONS (pasword 'secret')$$),
-  'invalid option "pasword" | Perhaps you meant the option "password". Valid options are user, password, password_required, sslcert, sslkey and sslpassword.',
+  'invalid option "pasword" | Perhaps you meant the option "password". Valid options are user, password, token, password_required, sslcert, sslkey and sslpassword.',
   'a misspelt option of a mapping too, without its value');
 SELECT is(pg_temp.message_of($$CREATE SERVER x FOREIGN DATA WRAPPER perfopt OPTIONS (password 'secret')$$),
-  'option "password" does not belong in a server | Give it in the user mapping. Valid options here are host, port, url, dbname and the other connection options of libpq.',
+  'option "password" does not belong in a server | Give it in the user mapping. Valid options here are host, port, url, timeout, tls, dbname and the other connection options of libpq.',
   'a password cannot be put where everyone reads it');
 SELECT matches(pg_temp.message_of($$CREATE USER MAPPING FOR target_tester SERVER perfopt_local OPTIONS (host 'a')$$),
   '^option "host" does not belong in a user mapping', 'a mapping cannot change the address');
