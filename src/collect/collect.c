@@ -406,7 +406,7 @@ run_sources(const char *writer, const PerfoptSource *sources, int nsources, Perf
 		if (runs[i].error == NULL)
 			run_source(&sources[i], &runs[i], NULL,
 					   perfopt_collect_batch(sources[i].interval_ms > 0 ? sources[i].name
-																		 : writer));
+																		: writer));
 		note_run(&sources[i], &runs[i]);
 		CHECK_FOR_INTERRUPTS();
 	}
