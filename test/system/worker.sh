@@ -22,9 +22,10 @@ pid_of()
 	local postmaster process
 
 	postmaster=$(head -n 1 "${CLUSTER_DATA[main]}/postmaster.pid")
-	for process in /proc/[0-9]*; do
-		if grep -qs "^PPid:[[:space:]]$postmaster$" "$process/status" &&
-			grep -qsa "^postgres: perfopt $1" "$process/cmdline"; then
+	# One grep for all: a process for each of them takes longer than a worker may on a busy machine.
+	for process in $(grep -lsE "^PPid:[[:space:]]+$postmaster$" /proc/[0-9]*/status); do
+		process=${process%/status}
+		if grep -qsa "^postgres: perfopt $1" "$process/cmdline"; then
 			basename "$process"
 		fi
 	done
