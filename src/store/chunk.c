@@ -109,18 +109,35 @@ perfopt_columns_sort(PerfoptColumns *columns, int ncolumns)
 		pfree(sorted.column[c]);
 }
 
-/* Every column must hold the same samples, so the one that takes the fewest decides. */
+/*
+ * Encodes n samples of each column into buffer; returns how many the first column that does not hold them
+ * all does, or n.
+ */
 static int
-samples_that_fit(const PerfoptStream *stream, const PerfoptColumns *columns, int from,
-				 size_t capacity)
+pack_columns(const PerfoptStream *stream, const PerfoptColumns *columns, int from, int n,
+			 uint8 *buffer, size_t *total)
 {
-	uint8 buffer[CHUNK_BYTES];
-	int n = columns->n - from;
-	size_t used;
+	bool single = stream->ncolumns == 1;
+	size_t capacity = single ? CHUNK_BYTES : CHUNK_BYTES / stream->ncolumns - LENGTH_BYTES;
 
+	*total = 0;
 	for (int c = 0; c < stream->ncolumns; c++)
-		n = perfopt_chunk_encode(columns->ts + from, columns->column[c] + from, n, buffer, capacity,
-								 &used);
+	{
+		uint8 *start = buffer + *total + (single ? 0 : LENGTH_BYTES);
+		size_t used;
+		int packed = perfopt_chunk_encode(columns->ts + from, columns->column[c] + from, n, start,
+										  capacity, &used);
+
+		if (packed < n && !single)
+			return packed;
+		n = packed;
+		if (!single)
+		{
+			buffer[*total] = used & 0xFF;
+			buffer[*total + 1] = used >> 8;
+		}
+		*total = start + used - buffer;
+	}
 	return n;
 }
 
@@ -129,30 +146,19 @@ perfopt_chunk_pack(const PerfoptStream *stream, const PerfoptColumns *columns, i
 				   bytea **data)
 {
 	uint8 buffer[CHUNK_BYTES];
-	bool single = stream->ncolumns == 1;
-	size_t capacity = single ? CHUNK_BYTES : CHUNK_BYTES / stream->ncolumns - LENGTH_BYTES;
-	int n = single ? columns->n - from : samples_that_fit(stream, columns, from, capacity);
-	size_t total = 0;
+	int n = columns->n - from;
+	int packed;
+	size_t total;
 
-	for (int c = 0; c < stream->ncolumns; c++)
-	{
-		uint8 *start = buffer + total + (single ? 0 : LENGTH_BYTES);
-		size_t used;
-
-		n = perfopt_chunk_encode(columns->ts + from, columns->column[c] + from, n, start, capacity,
-								 &used);
-		if (!single)
-		{
-			buffer[total] = used & 0xFF;
-			buffer[total + 1] = used >> 8;
-		}
-		total = start + used - buffer;
-	}
-	Assert(n > 0);
+	/* Every column must hold the same samples, so all begin again with as many as the fullest takes. */
+	while ((packed = pack_columns(stream, columns, from, n, buffer, &total)) < n &&
+		   stream->ncolumns > 1)
+		n = packed;
+	Assert(packed > 0);
 	*data = palloc(VARHDRSZ + total);
 	SET_VARSIZE(*data, VARHDRSZ + total);
 	memcpy(VARDATA(*data), buffer, total);
-	return n;
+	return packed;
 }
 
 static void

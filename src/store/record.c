@@ -153,6 +153,7 @@ perfopt_record_metric(PG_FUNCTION_ARGS)
 	Jsonb *labels = PG_GETARG_JSONB_P(2);
 	TimestampTz ts = PG_GETARG_TIMESTAMPTZ(3);
 	Datum series;
+	int64 known = -1;
 	int series_id;
 
 	check_name(name);
@@ -170,7 +171,8 @@ perfopt_record_metric(PG_FUNCTION_ARGS)
 
 	SPI_connect();
 	describe_recorded(name);
-	series_id = perfopt_series_resolve(name, JsonbToCString(NULL, &labels->root, VARSIZE(labels)));
+	series_id =
+		perfopt_series_resolve(name, JsonbToCString(NULL, &labels->root, VARSIZE(labels)), &known);
 	if (series_id == 0)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 						errmsg("there is no room for another series of metric \"%s\"", name),

@@ -14,6 +14,7 @@
 #include "utils/array.h"
 #include "common/hashfn.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
@@ -278,32 +279,46 @@ count_series(void)
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
-/* The id of a series by name, which is new or was forgotten; 0 when there is no room for a new one. */
+/*
+ * The id of a series by name, which is new or was forgotten; 0 when there is no room for a new one.  *known
+ * is the number of series there are, which is counted when it is negative.
+ */
 int
-perfopt_series_resolve(const char *metric, const char *labels)
+perfopt_series_resolve(const char *metric, const char *labels, int64 *known)
 {
 	static SPIPlanPtr select_plan = NULL;
 	static SPIPlanPtr insert_plan = NULL;
 	Oid types[] = { TEXTOID, TEXTOID };
 	Datum values[] = { CStringGetTextDatum(metric), CStringGetTextDatum(labels) };
+	int guc_level = NewGUCNestLevel();
 	bool isnull;
 
+	/* The plan is kept from when the catalogue of series was small, and must do when it no longer is. */
+	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
 	perfopt_store_execute(
 		&select_plan,
-		"SELECT s.series_id FROM perfopt.series s JOIN perfopt.metric m USING (metric_id)"
-		" WHERE m.name = $1 AND s.labels = $2::pg_catalog.jsonb",
+		"SELECT series_id FROM perfopt.series"
+		" WHERE metric_id OPERATOR(pg_catalog.=) (SELECT m.metric_id FROM perfopt.metric m"
+		" WHERE m.name OPERATOR(pg_catalog.=) $1)"
+		" AND labels OPERATOR(pg_catalog.=) $2::pg_catalog.jsonb",
 		lengthof(types), types, values, NULL);
+	AtEOXact_GUC(true, guc_level);
 	if (SPI_processed == 0)
 	{
-		if (count_series() >= perfopt_max_series)
+		if (*known < 0)
+			*known = count_series();
+		if (*known >= perfopt_max_series)
 			return 0;
 		perfopt_store_execute(
 			&insert_plan,
 			"INSERT INTO perfopt.series (metric_id, labels)"
-			" SELECT metric_id, $2::pg_catalog.jsonb FROM perfopt.metric WHERE name = $1"
+			" SELECT metric_id, $2::pg_catalog.jsonb FROM perfopt.metric"
+			" WHERE name OPERATOR(pg_catalog.=) $1"
 			" ON CONFLICT (metric_id, labels) DO UPDATE SET labels = excluded.labels"
 			" RETURNING series_id",
 			lengthof(types), types, values, NULL);
+		(*known)++;
 	}
 	if (SPI_processed != 1)
 		elog(ERROR, "could not register series \"%s%s\"", metric, labels);
@@ -411,6 +426,7 @@ perfopt_store_append(PerfoptBatch *batch, TimestampTz ts)
 	PerfoptOverflow overflow = { 0 };
 	const Writer *writer;
 	Datum series;
+	int64 nseries = -1;
 	int n = 0;
 
 	open_memory();
@@ -425,7 +441,8 @@ perfopt_store_append(PerfoptBatch *batch, TimestampTz ts)
 		if (known == NULL)
 			describe_metric(entry->metric);
 		entry->series_id =
-			known ? known->series_id : perfopt_series_resolve(entry->metric->name, entry->labels);
+			known ? known->series_id
+				  : perfopt_series_resolve(entry->metric->name, entry->labels, &nseries);
 		if (entry->series_id == 0 && overflow.n++ == 0)
 			overflow.first =
 				MemoryContextStrdup(batch->context,

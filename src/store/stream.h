@@ -84,8 +84,11 @@ extern TimestampTz perfopt_period_end(PerfoptStreamId id, TimestampTz ts);
 /* Makes the partition that holds ts, if it is not there; to be called under SPI. */
 extern void perfopt_partition_make(const char *table, TimestampTz ts);
 
-/* The id of a series of a metric that exists; 0 when perfopt.max_series leaves no room for a new one. */
-extern int perfopt_series_resolve(const char *metric, const char *labels);
+/*
+ * The id of a series of a metric that exists; 0 when perfopt.max_series leaves no room for a new one.  *known
+ * is the number of series, and begins as -1.
+ */
+extern int perfopt_series_resolve(const char *metric, const char *labels, int64 *known);
 
 /* How many days (UTC) a partition of a table has, counted from 2000-01-01. */
 extern int perfopt_partition_days(const char *table);
