@@ -44,6 +44,8 @@ bench_finish()
 	local status=$?
 
 	set +e
+	# A session that ended by itself must not end this as well, when it is told to go.
+	trap '' PIPE
 	stop_background
 	session_close_all
 	cleanup
