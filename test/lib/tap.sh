@@ -128,6 +128,9 @@ at_most()
 	fi
 }
 
+# open_files PID CLUSTER: descriptors of a server process, without the tables that the server itself keeps open.
+open_files() { find "/proc/$1/fd" -type l ! -lname "${CLUSTER_DATA[$2]}/*" | wc -l; }
+
 done_testing()
 {
 	echo "1..$tap_number"

@@ -193,10 +193,10 @@ private_kb() { awk '$1 == "Anonymous:" { print $2 }' "/proc/$1/smaps_rollup"; }
 pid=$(prober_pid)
 cycles 200
 memory=$(private_kb "$pid")
-files=$(find "/proc/$pid/fd" | wc -l)
+files=$(open_files "$pid" main)
 cycles 1000
 is "the prober is still the same process" "$(prober_pid)" "$pid"
 at_most "1,000 cycles later it has no more memory (kB more)" $(($(private_kb "$pid") - memory)) 64
-at_most "nor open files" "$(find "/proc/$pid/fd" | wc -l)" "$files"
+at_most "nor open files" "$(open_files "$pid" main)" "$files"
 
 done_testing

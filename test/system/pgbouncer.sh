@@ -155,10 +155,10 @@ sql -c "CREATE SERVER down TYPE 'pgbouncer' FOREIGN DATA WRAPPER perfopt OPTIONS
 pid=$(sql -c "SELECT pid FROM pg_stat_activity WHERE backend_type = 'perfopt prober'")
 cycles 100
 memory=$(private_kb "$pid")
-files=$(find "/proc/$pid/fd" | wc -l)
+files=$(open_files "$pid" main)
 cycles 300
 is "the prober is still the same process" "$(sql -c "SELECT pid FROM pg_stat_activity WHERE backend_type = 'perfopt prober'")" "$pid"
 at_most "300 cycles later it has no more memory (kB more)" $(($(private_kb "$pid") - memory)) 12
-at_most "nor open files" "$(find "/proc/$pid/fd" | wc -l)" "$files"
+at_most "nor open files" "$(open_files "$pid" main)" "$files"
 
 done_testing

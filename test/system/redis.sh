@@ -224,10 +224,10 @@ private_kb() { awk '/^Private|^Anonymous/ { if ($1 == "Anonymous:") print $2 }' 
 pid=$(prober_pid)
 cycles 300
 memory=$(private_kb "$pid")
-files=$(find "/proc/$pid/fd" | wc -l)
+files=$(open_files "$pid" main)
 cycles 1000
 is "the prober is still the same process" "$(prober_pid)" "$pid"
 at_most "1,000 cycles later it has no more memory (kB more)" $(($(private_kb "$pid") - memory)) 12
-at_most "nor open files" "$(find "/proc/$pid/fd" | wc -l)" "$files"
+at_most "nor open files" "$(open_files "$pid" main)" "$files"
 
 done_testing
