@@ -11,6 +11,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -158,8 +159,9 @@ append_string(StringInfo record, const char *string)
 	appendBinaryStringInfo(record, string, strlen(string) + 1);
 }
 
-static void
-append_row(StringInfo record, HeapTuple tuple, TupleDesc desc)
+/* False for a row without a value; *labels tells those of one row from another's. */
+static bool
+append_row(StringInfo record, HeapTuple tuple, TupleDesc desc, uint64 *labels)
 {
 	int32 nlabels = 0;
 	double value = 0;
@@ -174,7 +176,7 @@ append_row(StringInfo record, HeapTuple tuple, TupleDesc desc)
 			continue;
 		datum = SPI_getbinval(tuple, desc, i + 1, &isnull);
 		if (isnull)
-			return;
+			return false;
 		value = perfopt_collect_number(datum, TupleDescAttr(desc, i)->atttypid);
 	}
 	appendBinaryStringInfo(record, (char *) &value, sizeof(value));
@@ -192,6 +194,37 @@ append_row(StringInfo record, HeapTuple tuple, TupleDesc desc)
 		nlabels++;
 	}
 	memcpy(record->data + count_at, &nlabels, sizeof(nlabels));
+	*labels =
+		hash_bytes_extended((unsigned char *) record->data + count_at, record->len - count_at, 0);
+	return true;
+}
+
+static int
+compare_hashes(const void *a, const void *b)
+{
+	const uint64 x = *(const uint64 *) a;
+	const uint64 y = *(const uint64 *) b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* A series has one value at a time, so two rows must differ in some label. */
+static void
+append_rows(StringInfo record, uint64 nrows)
+{
+	uint64 *labels = palloc(Max(nrows, 1) * sizeof(uint64));
+	int n = 0;
+
+	for (uint64 i = 0; i < nrows; i++)
+		if (append_row(record, SPI_tuptable->vals[i], SPI_tuptable->tupdesc, &labels[n]))
+			n++;
+	qsort(labels, n, sizeof(uint64), compare_hashes);
+	for (int i = 1; i < n; i++)
+		if (labels[i] == labels[i - 1])
+			ereport(ERROR, (errcode(ERRCODE_CARDINALITY_VIOLATION),
+							errmsg("the query returned two rows with the same labels"),
+							errhint("Every column but \"value\" is a label: add one that tells the "
+									"rows apart, or aggregate.")));
 }
 
 /* In a transaction that is rolled back; the rows are appended to the record. */
@@ -219,8 +252,7 @@ run_query(const CustomQuery *query, StringInfo record)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 						errmsg("the query returned more rows than its row_limit of %d",
 							   query->row_limit)));
-	for (uint64 i = 0; i < SPI_processed; i++)
-		append_row(record, SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
+	append_rows(record, SPI_processed);
 	disable_timeout(STATEMENT_TIMEOUT, false);
 	SPI_finish();
 }

@@ -56,6 +56,7 @@ INSERT INTO perfopt.custom_metric (name, sql, unit, timeout) VALUES
 INSERT INTO perfopt.custom_metric (name, sql, unit, row_limit) VALUES
   ('app_bad_many', 'SELECT i AS value, i AS i FROM generate_series(1, 11) i', 'rows', 10);
 INSERT INTO perfopt.custom_metric (name, sql, unit) VALUES
+  ('app_bad_twins', 'SELECT i AS value, ''same'' AS label FROM generate_series(1, 2) i', 's'),
   ('app_bad_write', 'SELECT custom.write() AS value', 's'),
   ('app_bad_division', 'SELECT 1 / (SELECT count(*) FROM custom.secret) AS value', 's'),
   ('app_good_poison', 'SELECT custom.poison() AS value', 's'),
@@ -74,6 +75,7 @@ SELECT results_eq($$SELECT target, last_error FROM perfopt.source_status WHERE s
   $$VALUES ('app_bad_division', 'division by zero'),
     ('app_bad_many', 'the query returned more rows than its row_limit of 10'),
     ('app_bad_slow', 'canceling statement due to statement timeout'),
+    ('app_bad_twins', 'the query returned two rows with the same labels'),
     ('app_bad_write', 'cannot execute INSERT in a read-only transaction')$$,
   'those that fail are named, each with its reason');
 SELECT is((SELECT state FROM perfopt.source_status WHERE source = 'custom' AND target IS NULL), 'ok', 'the source as a whole goes on');
