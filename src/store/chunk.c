@@ -376,12 +376,12 @@ replace_hot(PerfoptStreamId id, int series_id, TimestampTz ts, const double *val
 static bool
 replace_sealed(PerfoptStreamId id, int series_id, TimestampTz ts, const double *values)
 {
-	const PerfoptStream *stream = &perfopt_streams[id];
+	const int ncolumns = perfopt_streams[id].ncolumns;
 	SPITupleTable *chunks = list_chunks(id, series_id, ts);
 	PerfoptColumns columns;
 	bool replaced = false;
 
-	perfopt_columns_init(&columns, stream->ncolumns, 1024);
+	perfopt_columns_init(&columns, ncolumns, 1024);
 	for (uint64 i = 0; i < chunks->numvals && !replaced; i++)
 	{
 		bool isnull;
@@ -398,7 +398,7 @@ replace_sealed(PerfoptStreamId id, int series_id, TimestampTz ts, const double *
 		{
 			if (columns.ts[s] != ts)
 				continue;
-			for (int c = 0; c < stream->ncolumns; c++)
+			for (int c = 0; c < ncolumns; c++)
 				columns.column[c][s] = values[c];
 			replaced = true;
 		}

@@ -112,7 +112,7 @@ static bool
 is_wanted(const PerfoptCursor *cursor, int series_id)
 {
 	if (cursor->wanted == NULL)
-		return true;
+		return series_id >= 0;
 	return series_id >= 0 && series_id < cursor->nwanted && cursor->wanted[series_id];
 }
 

@@ -83,8 +83,8 @@ sum_up(PerfoptStreamId id, TimestampTz start, const int *series, int nseries)
 {
 	PerfoptStreamId source = levels[id].source;
 	PerfoptCursor *cursor;
-	double(*sums)[ROLLUP_COLUMNS] = NULL;
-	int capacity = 0;
+	int capacity = 1024;
+	double(*sums)[ROLLUP_COLUMNS] = palloc0(capacity * sizeof(*sums));
 	Bucket bucket = { 0 };
 	PerfoptSlice slice;
 
@@ -96,9 +96,9 @@ sum_up(PerfoptStreamId id, TimestampTz start, const int *series, int nseries)
 	{
 		if (slice.series_id >= capacity)
 		{
-			int wider = Max(slice.series_id + 1, Max(1024, capacity * 2));
+			int wider = Max(slice.series_id + 1, capacity * 2);
 
-			sums = sums ? repalloc(sums, wider * sizeof(*sums)) : palloc(wider * sizeof(*sums));
+			sums = repalloc(sums, wider * sizeof(*sums));
 			memset(sums + capacity, 0, (wider - capacity) * sizeof(*sums));
 			capacity = wider;
 		}
@@ -123,8 +123,7 @@ sum_up(PerfoptStreamId id, TimestampTz start, const int *series, int nseries)
 			bucket.column[c][n] = sums[s][c];
 		n++;
 	}
-	if (sums != NULL)
-		pfree(sums);
+	pfree(sums);
 	return bucket;
 }
 

@@ -25,6 +25,9 @@
 /* Rows sealed at a time, which bounds the rows that are held. */
 #define ROWS_AT_ONCE 1440
 
+/* What a cycle spends on a backlog; the rest is for the next. */
+#define SEAL_US (250 * INT64CONST(1000))
+
 /* What is younger may still be rolled up or corrected, and is cheapest to read hot. */
 #define STAY_HOT_US (15 * 60 * INT64CONST(1000000))
 
@@ -44,16 +47,17 @@ typedef struct Part
 } Part;
 
 /*
- * The oldest hot rows.  The latest of each writer stays, since it is what current_metrics() shows and
- * what is read most.
+ * The oldest hot rows.  The latest of each writer stays for a day, since it is what current_metrics() shows
+ * and what is read most.
  */
 static Rows
 take_rows(PerfoptStreamId id, TimestampTz before)
 {
 	static SPIPlanPtr plans[PERFOPT_NUM_STREAMS];
 	const PerfoptStream *stream = &perfopt_streams[id];
-	Oid types[] = { TIMESTAMPTZOID, INT8OID };
-	Datum values[] = { TimestampTzGetDatum(before), Int64GetDatum(ROWS_AT_ONCE) };
+	Oid types[] = { TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID };
+	Datum values[] = { TimestampTzGetDatum(before), Int64GetDatum(ROWS_AT_ONCE),
+					   TimestampTzGetDatum(GetCurrentTimestamp() - USECS_PER_DAY) };
 	Rows rows = { stream };
 	StringInfoData sql;
 
@@ -63,8 +67,8 @@ take_rows(PerfoptStreamId id, TimestampTz before)
 		appendStringInfo(&sql, ", h.%s", stream->column[c]);
 	appendStringInfo(&sql,
 					 " FROM perfopt.%s h WHERE h.ts OPERATOR(pg_catalog.<) $1"
-					 " AND h.ts OPERATOR(pg_catalog.<)"
-					 " (SELECT pg_catalog.max(l.ts) FROM perfopt.%s l%s) ORDER BY h.ts LIMIT $2",
+					 " AND (h.ts OPERATOR(pg_catalog.<) $3 OR h.ts OPERATOR(pg_catalog.<)"
+					 " (SELECT pg_catalog.max(l.ts) FROM perfopt.%s l%s)) ORDER BY h.ts LIMIT $2",
 					 stream->hot, stream->hot,
 					 id == PERFOPT_RAW ? " WHERE l.writer OPERATOR(pg_catalog.=) h.writer" : "");
 	perfopt_store_execute(&plans[id], sql.data, lengthof(types), types, values, NULL);
@@ -99,8 +103,8 @@ compare_ids(const void *a, const void *b)
 static Part *
 count_parts(const Rows *rows, MemoryContext row_context, int *nparts)
 {
-	int capacity = 0;
-	int *counts = NULL;
+	int capacity = 1024;
+	int *counts = palloc0(capacity * sizeof(int));
 	Part *parts;
 
 	*nparts = 0;
@@ -113,12 +117,13 @@ count_parts(const Rows *rows, MemoryContext row_context, int *nparts)
 		MemoryContextSwitchTo(oldcontext);
 		for (int i = 0; i < length_of(series); i++)
 		{
+			if (ids[i] < 0)
+				elog(ERROR, "a row of perfopt.%s has the series %d", rows->stream->hot, ids[i]);
 			if (ids[i] >= capacity)
 			{
-				int wider = Max(ids[i] + 1, Max(1024, capacity * 2));
+				int wider = Max(ids[i] + 1, capacity * 2);
 
-				counts =
-					counts ? repalloc(counts, wider * sizeof(int)) : palloc(wider * sizeof(int));
+				counts = repalloc(counts, wider * sizeof(int));
 				memset(counts + capacity, 0, (wider - capacity) * sizeof(int));
 				capacity = wider;
 			}
@@ -133,8 +138,7 @@ count_parts(const Rows *rows, MemoryContext row_context, int *nparts)
 	for (int id = 0; id < capacity; id++)
 		if (counts[id] > 0)
 			parts[(*nparts)++] = (Part){ id, counts[id] };
-	if (counts != NULL)
-		pfree(counts);
+	pfree(counts);
 	return parts;
 }
 
@@ -284,41 +288,46 @@ seal_rows(PerfoptStreamId id, TimestampTz before)
 	return rows.n;
 }
 
-/* Worth it are many rows, or rows that a partition's length has passed over. */
+/* Worth it are many rows that may be sealed, or rows that a partition's length has passed over. */
 static bool
-is_worth_it(PerfoptStreamId id, TimestampTz now)
+is_worth_it(PerfoptStreamId id, TimestampTz before)
 {
 	static SPIPlanPtr plans[PERFOPT_NUM_STREAMS];
 	const PerfoptStream *stream = &perfopt_streams[id];
+	Oid types[] = { TIMESTAMPTZOID };
+	Datum values[] = { TimestampTzGetDatum(before) };
 	bool isnull;
 	int64 n;
 	Datum oldest;
 
+	/* Counted no further than it matters: applications may have recorded a million. */
 	perfopt_store_execute(&plans[id],
-						  psprintf("SELECT pg_catalog.count(*), pg_catalog.min(ts)"
-								   " FROM perfopt.%s",
-								   stream->hot),
-						  0, NULL, NULL, NULL);
+						  psprintf("SELECT pg_catalog.count(*), pg_catalog.min(ts) FROM (SELECT ts"
+								   " FROM perfopt.%s WHERE ts OPERATOR(pg_catalog.<) $1"
+								   " ORDER BY ts LIMIT %d) h",
+								   stream->hot, stream->seal_rows),
+						  lengthof(types), types, values, NULL);
 	n = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	oldest = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull);
 	return n >= stream->seal_rows ||
-		   (!isnull &&
-			DatumGetTimestampTz(oldest) <
-				now - perfopt_partition_days(stream->chunk) * USECS_PER_DAY - STAY_HOT_US);
+		   (!isnull && DatumGetTimestampTz(oldest) <
+						   before - perfopt_partition_days(stream->chunk) * USECS_PER_DAY);
 }
 
 int
 perfopt_store_seal(PerfoptStreamId id, TimestampTz now, bool all)
 {
+	TimestampTz before = all ? DT_NOEND : now - STAY_HOT_US;
+	TimestampTz give_up = now + SEAL_US;
 	int sealed = 0;
-	int n;
+	int n = 0;
 
-	if (!all)
-		return is_worth_it(id, now) ? seal_rows(id, now - STAY_HOT_US) : 0;
 	do
 	{
-		n = seal_rows(id, DT_NOEND);
+		if (!all && !is_worth_it(id, before))
+			break;
+		n = seal_rows(id, before);
 		sealed += n;
-	} while (n > 0);
+	} while (n > 0 && (all || GetCurrentTimestamp() < give_up));
 	return sealed;
 }

@@ -123,7 +123,7 @@ typedef struct PerfoptCursor PerfoptCursor;
  * sample.  Everything is palloc'd in a child of the current context; a transaction that is rolled back
  * needs no close.
  */
-extern PerfoptCursor *perfopt_cursor_open(PerfoptStreamId stream, TimestampTz from, TimestampTz to,
+extern PerfoptCursor *perfopt_cursor_open(PerfoptStreamId id, TimestampTz from, TimestampTz to,
 										  const int *series, int nseries);
 extern bool perfopt_cursor_next(PerfoptCursor *cursor, PerfoptSlice *slice);
 extern void perfopt_cursor_close(PerfoptCursor *cursor);
