@@ -113,7 +113,7 @@ status_problem(const Probe *probe)
 	const char *option = perfopt_target_option(probe->target, "expected_status");
 	int status = probe->answer->status;
 
-	if (option != NULL && status != atoi(option))
+	if (option != NULL && status != strtol(option, NULL, 10))
 		return psprintf("the answer has status %d, not %s", status, option);
 	if (option == NULL && status >= FIRST_FAILURE)
 		return psprintf("the answer has status %d", status);

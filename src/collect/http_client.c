@@ -677,7 +677,7 @@ read_url(Transfer *transfer)
 			 curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) != CURLUE_OK)
 		problem = "the url is malformed";
 	else
-		problem = keep_origin(transfer, scheme, host, atoi(port));
+		problem = keep_origin(transfer, scheme, host, (int) strtol(port, NULL, 10));
 	curl_free(scheme);
 	curl_free(host);
 	curl_free(port);

@@ -357,12 +357,11 @@ static Probe *
 start_probe(PerfoptLoop *loop, const PerfoptTarget *target)
 {
 	Probe *probe = palloc0(sizeof(Probe));
-	int port = target->port ? atoi(target->port) : 0;
 
 	probe->target = target;
 	probe->loop = loop;
 	probe->fd = -1;
-	probe->port = port > 0 ? port : DEFAULT_PORT;
+	probe->port = perfopt_target_port(target, DEFAULT_PORT);
 	probe->timeout_ms = perfopt_prober_timeout_ms(target);
 	probe->stage = "looking up the host";
 	probe->began_us = perfopt_loop_now_us();

@@ -499,20 +499,11 @@ perfopt_stream_stage(const PerfoptStream *stream)
 	}
 }
 
-/* The validator lets through a list of ports too, which libpq takes; only the first counts here. */
-static int
-port_of(const PerfoptTarget *target, int otherwise)
-{
-	long port = target->port ? strtol(target->port, NULL, 10) : 0;
-
-	return port > 0 ? (int) port : otherwise;
-}
-
 void
 perfopt_stream_options_of(const PerfoptTarget *target, int port, PerfoptStreamOptions *options)
 {
 	options->host = target->host;
-	options->port = port_of(target, port);
+	options->port = perfopt_target_port(target, port);
 	options->tls = perfopt_target_flag(target, "tls", false);
 	options->tls_no_verify = !perfopt_target_flag(target, "tls_verify", true);
 	options->tls_ca = perfopt_target_option(target, "tls_ca");

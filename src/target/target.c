@@ -152,6 +152,14 @@ perfopt_target_option(const PerfoptTarget *target, const char *name)
 	return find_option(target->options, name);
 }
 
+int
+perfopt_target_port(const PerfoptTarget *target, int otherwise)
+{
+	long port = target->port ? strtol(target->port, NULL, 10) : 0;
+
+	return port > 0 ? (int) port : otherwise;
+}
+
 bool
 perfopt_target_flag(const PerfoptTarget *target, const char *name, bool otherwise)
 {

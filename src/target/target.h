@@ -40,6 +40,9 @@ typedef struct PerfoptTarget
 /* An option of the server, or NULL.  Needs no transaction, nor does the next. */
 extern const char *perfopt_target_option(const PerfoptTarget *target, const char *name);
 
+/* The port, or `otherwise`; of a list of ports, which libpq takes and the validator lets through, the first. */
+extern int perfopt_target_port(const PerfoptTarget *target, int otherwise);
+
 /* An option that the validator knows to be a boolean. */
 extern bool perfopt_target_flag(const PerfoptTarget *target, const char *name, bool otherwise);
 

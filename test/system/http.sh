@@ -43,6 +43,7 @@ end_servers()
 		kill "$(cat "$file")" 2>/dev/null || true
 	done
 }
+# shellcheck disable=SC2154 # status is assigned in the trap
 trap 'status=$?; end_servers; set +e; (exit $status); tap_end' EXIT
 
 # target NAME URL [OPTIONS]

@@ -55,6 +55,7 @@ pooler_stop()
 		kill "$pid" 2>/dev/null || true
 	fi
 }
+# shellcheck disable=SC2154 # status is assigned in the trap
 trap 'status=$?; pooler_stop; set +e; (exit $status); tap_end' EXIT
 wait_until 30 pooler_start
 client() { PGPASSWORD=$password PGHOST=$dir PGPORT=$POOLER_PORT PGUSER=app PGDATABASE=app "$(pg_bindir)/psql" -X -q "$@" >/dev/null 2>&1; }

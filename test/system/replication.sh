@@ -34,6 +34,7 @@ is "a slot without a reader is not active" "$(latest pg_slot_active '{"slot": "k
 
 # A standby, as an administrator makes one.
 dir=$(private_dir perfopt-standby)
+# shellcheck disable=SC2034,SC2154 # script/lib.sh reads them, by name
 CLUSTER_DIR[standby]=$dir
 CLUSTER_DATA[standby]=$dir/data
 CLUSTER_SOCKET[standby]=$dir/socket

@@ -29,6 +29,7 @@ perl -MIO::Socket::INET -e '
 	alarm 600;
 	1 while recv($socket, my $question, 4096, 0) || 1;' "$dir/ready" &
 silent=$!
+# shellcheck disable=SC2154 # status is assigned in the trap
 trap 'status=$?; kill $silent 2>/dev/null || true; set +e; (exit $status); tap_end' EXIT
 wait_until 10 test -e "$dir/ready"
 printf 'nameserver 127.77.77.77\n' >"$dir/resolv.conf"

@@ -116,7 +116,7 @@ sql -c "ALTER SYSTEM SET perfopt.max_series = $((have > 100 ? have : 100))" -c '
 cluster_wait_for main 10 "SELECT setting::int = $((have > 100 ? have : 100)) FROM pg_settings WHERE name = 'perfopt.max_series'"
 like "a new series finds no room" "$(sql -c "SELECT perfopt.record_metric('test_more', 1)" 2>&1)" 'no room for another series of metric "test_more"'
 sql -c 'CREATE DATABASE more' >/dev/null
-PGDATABASE=more sql -c 'CREATE TABLE t (a int)' >/dev/null
+PGDATABASE='more' sql -c 'CREATE TABLE t (a int)' >/dev/null
 more_is_left_out()
 {
 	sql -c 'SELECT perfopt.collect_now()' >/dev/null

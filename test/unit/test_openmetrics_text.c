@@ -497,7 +497,11 @@ test_limits(void **state)
 	expect_bad(text, TEXT, "line 1: a name has more than 200 bytes");
 
 	memset(text, 'v', sizeof(text));
-	memcpy(text, "a{b=\"", 5);
+	text[0] = 'a';
+	text[1] = '{';
+	text[2] = 'b';
+	text[3] = '=';
+	text[4] = '"';
 	snprintf(text + 5 + PERFOPT_OPENMETRICS_MAX_VALUE, 10, "\"} 1\n");
 	assert_true(parse_bytes(text, strlen(text), TEXT, MAX_SAMPLES, keep, NULL));
 	memset(text + 5, 'v', sizeof(text) - 5);
