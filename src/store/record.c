@@ -173,7 +173,7 @@ perfopt_record_metric(PG_FUNCTION_ARGS)
 	describe_recorded(name);
 	series_id =
 		perfopt_series_resolve(name, JsonbToCString(NULL, &labels->root, VARSIZE(labels)), &known);
-	if (series_id == 0)
+	if (series_id <= 0)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 						errmsg("there is no room for another series of metric \"%s\"", name),
 						errdetail("perfopt.max_series allows %d.", perfopt_max_series),

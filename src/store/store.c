@@ -280,8 +280,9 @@ count_series(void)
 }
 
 /*
- * The id of a series by name, which is new or was forgotten; 0 when there is no room for a new one.  *known
- * is the number of series there are, which is counted when it is negative.
+ * The id of a series by name, which is new or was forgotten; 0 when there is no room for a new one, -1 when
+ * the metric is not in the catalogue.  *known is the number of series there are, which is counted when it
+ * is negative.
  */
 int
 perfopt_series_resolve(const char *metric, const char *labels, int64 *known)
@@ -318,11 +319,26 @@ perfopt_series_resolve(const char *metric, const char *labels, int64 *known)
 			" ON CONFLICT (metric_id, labels) DO UPDATE SET labels = excluded.labels"
 			" RETURNING series_id",
 			lengthof(types), types, values, NULL);
+		if (SPI_processed == 0)
+			return -1;
 		(*known)++;
 	}
-	if (SPI_processed != 1)
-		elog(ERROR, "could not register series \"%s%s\"", metric, labels);
 	return DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+}
+
+/* Likewise for an entry, whose metric becomes known if need be; most new series are of metrics that are. */
+static int
+resolve_entry(const Entry *entry, int64 *known)
+{
+	int id = perfopt_series_resolve(entry->metric->name, entry->labels, known);
+
+	if (id >= 0)
+		return id;
+	describe_metric(entry->metric);
+	id = perfopt_series_resolve(entry->metric->name, entry->labels, known);
+	if (id < 0)
+		elog(ERROR, "could not register series \"%s%s\"", entry->metric->name, entry->labels);
+	return id;
 }
 
 /*
@@ -438,11 +454,7 @@ perfopt_store_append(PerfoptBatch *batch, TimestampTz ts)
 		Entry *entry = &batch->entries[i];
 		SeriesState *known = hash_search(memory.series, &entry->key, HASH_FIND, NULL);
 
-		if (known == NULL)
-			describe_metric(entry->metric);
-		entry->series_id =
-			known ? known->series_id
-				  : perfopt_series_resolve(entry->metric->name, entry->labels, &nseries);
+		entry->series_id = known ? known->series_id : resolve_entry(entry, &nseries);
 		if (entry->series_id == 0 && overflow.n++ == 0)
 			overflow.first =
 				MemoryContextStrdup(batch->context,

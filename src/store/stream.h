@@ -85,8 +85,8 @@ extern TimestampTz perfopt_period_end(PerfoptStreamId id, TimestampTz ts);
 extern void perfopt_partition_make(const char *table, TimestampTz ts);
 
 /*
- * The id of a series of a metric that exists; 0 when perfopt.max_series leaves no room for a new one.  *known
- * is the number of series, and begins as -1.
+ * The id of a series; 0 when perfopt.max_series leaves no room for a new one, -1 when its metric is not in
+ * the catalogue.  *known is the number of series, and begins as -1.
  */
 extern int perfopt_series_resolve(const char *metric, const char *labels, int64 *known);
 
