@@ -151,6 +151,64 @@ perfopt_guc_variables(int *n)
 #endif
 }
 
+/*
+ * The start of an entry in the shared hash table of pg_stat_statements.  17 tells local blocks' times
+ * apart from shared ones and counts the deforming of rows; 18 counts full WAL buffers and parallel
+ * workers.  [0] is planning, [1] execution.
+ */
+typedef struct PerfoptPgssTableKey
+{
+	Oid role;
+	Oid database;
+	uint64 query_id;
+	bool toplevel;
+} PerfoptPgssTableKey;
+
+typedef struct PerfoptPgssTableEntry
+{
+	PerfoptPgssTableKey key;
+	int64 calls[2];
+	double total_ms[2];
+	double min_max_mean_variance_ms[4][2];
+	int64 rows;
+	int64 shared_blocks_hit;
+	int64 shared_blocks_read;
+	int64 shared_blocks_dirtied_written[2];
+	int64 local_blocks[4];
+	int64 temp_blocks_read;
+	int64 temp_blocks_written;
+#if PG_VERSION_NUM >= 170000
+	double block_times_ms[6];
+#else
+	double block_times_ms[4];
+#endif
+	double usage;
+	int64 wal_records;
+	int64 wal_full_page_images;
+	uint64 wal_bytes;
+#if PG_VERSION_NUM >= 180000
+	int64 wal_buffers_full;
+#endif
+	int64 jit_functions;
+	double jit_generation_ms;
+	int64 jit_inlining_count;
+#if PG_VERSION_NUM >= 170000
+	double jit_deform_ms;
+	int64 jit_deform_count;
+#endif
+	double jit_inlining_ms;
+	int64 jit_optimization_count;
+	double jit_optimization_ms;
+	int64 jit_emission_count;
+	double jit_emission_ms;
+#if PG_VERSION_NUM >= 180000
+	int64 parallel_workers[2];
+#endif
+	Size query_offset; /* into the file of texts */
+	int query_length;  /* bytes; -1 where there is no text */
+	int encoding;
+} PerfoptPgssTableEntry;
+
 /* 16 gave the estimates of a table's statistics other names. */
 #if PG_VERSION_NUM >= 160000
 #define PERFOPT_STAT_LIVE(stats) ((stats)->live_tuples)

@@ -1,26 +1,18 @@
 /*
  * pgss.c
- *	  Reading pg_stat_statements row by row.
+ *	  What pg_stat_statements has counted: which way to read it.
  */
 #include "postgres.h"
-
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "fmgr.h"
-#include "miscadmin.h"
-#include "nodes/execnodes.h"
 #include "utils/guc.h"
-#include "utils/memutils.h"
-#include "utils/tuplestore.h"
 
 #include "collect/collect.h"
 #include "collect/pgss.h"
-
-#define BLOCK_BYTES (64 * 1024)
+#include "collect/pgss_function.h"
+#include "collect/pgss_table.h"
 
 /* Members of the extension only: a function of that name could be anybody's. */
 static const char *const functions_query =
@@ -31,6 +23,17 @@ static const char *const functions_query =
 	" JOIN pg_catalog.pg_proc p ON p.oid = d.objid"
 	" WHERE e.extname = 'pg_stat_statements'"
 	" AND p.proname IN ('pg_stat_statements', 'pg_stat_statements_info')";
+
+/* A reading by the function that is compared with the table. */
+typedef struct Comparison
+{
+	PerfoptPgssTake take;
+	void *arg;
+	int same;
+	int different;
+} Comparison;
+
+static bool table_is_as_expected = false;
 
 const char *
 perfopt_pgss_find(PerfoptPgss *pgss)
@@ -63,60 +66,56 @@ perfopt_pgss_find(PerfoptPgss *pgss)
 				 " pg_stat_statements";
 }
 
-/* Calls the function and returns its tuplestore, made in the context of the econtext. */
+/* What has been executed since the row was made can't be compared. */
 static void
-call(const PerfoptPgss *pgss, bool texts, ExprContext *econtext, ReturnSetInfo *result)
+compare(const PerfoptPgssEntry *row, void *arg)
 {
-	LOCAL_FCINFO(fcinfo, 1);
-	FmgrInfo flinfo;
+	Comparison *comparison = arg;
+	PerfoptPgssEntry entry;
 
-	memset(result, 0, sizeof(*result));
-	result->type = T_ReturnSetInfo;
-	result->econtext = econtext;
-	result->allowedModes = SFRM_Materialize;
-	fmgr_info(pgss->function, &flinfo);
-	InitFunctionCallInfoData(*fcinfo, &flinfo, 1, InvalidOid, NULL, (Node *) result);
-	fcinfo->args[0].value = BoolGetDatum(texts);
-	fcinfo->args[0].isnull = false;
-	(void) FunctionCallInvoke(fcinfo);
-	if (result->setResult == NULL || result->setDesc == NULL)
-		elog(ERROR, "pg_stat_statements returned no rows that can be read");
+	if (perfopt_pgss_table_find(&row->key, &entry) &&
+		entry.counters[PERFOPT_PGSS_CALLS] == row->counters[PERFOPT_PGSS_CALLS])
+	{
+		if (memcmp(entry.counters, row->counters, sizeof(entry.counters)) == 0)
+			comparison->same++;
+		else
+			comparison->different++;
+	}
+	comparison->take(row, comparison->arg);
 }
 
 void
-perfopt_pgss_read(const PerfoptPgss *pgss, bool texts, PerfoptPgssRow row, void *arg)
+perfopt_pgss_entries(const PerfoptPgss *pgss, PerfoptPgssTake take, void *arg)
 {
-	/* The tuplestore's rows come into it: an allocation set would round each up to 512 bytes. */
-	MemoryContext context = GenerationContextCreate(CurrentMemoryContext, "perfopt statements", 0,
-													BLOCK_BYTES, BLOCK_BYTES);
-	MemoryContext oldcontext = MemoryContextSwitchTo(context);
-	ExprContext *econtext = CreateStandaloneExprContext();
-	ReturnSetInfo result;
-	TupleTableSlot *slot;
+	Comparison comparison = { .take = take, .arg = arg };
 
-	call(pgss, texts, econtext, &result);
-	slot = MakeSingleTupleTableSlot(result.setDesc, &TTSOpsMinimalTuple);
-	while (tuplestore_gettupleslot(result.setResult, true, false, slot))
+	if (table_is_as_expected)
 	{
-		CHECK_FOR_INTERRUPTS();
-		MemoryContextSwitchTo(oldcontext);
-		row(slot, arg);
-		MemoryContextSwitchTo(context);
+		perfopt_pgss_table_entries(take, arg);
+		return;
 	}
-	ExecDropSingleTupleTableSlot(slot);
-	tuplestore_end(result.setResult);
-	FreeExprContext(econtext, true);
-	MemoryContextSwitchTo(oldcontext);
-	MemoryContextDelete(context);
+	perfopt_pgss_function_entries(pgss->function, compare, &comparison);
+	table_is_as_expected = comparison.same > 0 && comparison.different == 0;
+	ereport(DEBUG1, (errmsg_internal("%d entries of pg_stat_statements' table are as its function"
+									 " says and %d are not: %s is read from now on",
+									 comparison.same, comparison.different,
+									 table_is_as_expected ? "the table" : "the function")));
+}
 
-	/*
-	 * Some megabytes below memory that stays would be kept by the process for good.  Not each time:
-	 * to be given them again costs more than the reading.
-	 */
-#ifdef __GLIBC__
-	if (texts)
-		(void) malloc_trim(0);
-#endif
+void
+perfopt_pgss_texts(const PerfoptPgss *pgss, PerfoptPgssWants wants, PerfoptPgssTakeText take,
+				   void *arg)
+{
+	if (table_is_as_expected)
+		perfopt_pgss_table_texts(wants, take, arg);
+	else
+		perfopt_pgss_function_texts(pgss->function, wants, take, arg);
+}
+
+bool
+perfopt_pgss_texts_are_costly(void)
+{
+	return !table_is_as_expected;
 }
 
 bool
@@ -132,13 +131,4 @@ perfopt_pgss_dealloc(const PerfoptPgss *pgss, double *dealloc)
 	value = GetAttributeByName(info, "dealloc", &isnull);
 	*dealloc = isnull ? 0 : (double) DatumGetInt64(value);
 	return !isnull;
-}
-
-int
-perfopt_pgss_column(TupleDesc desc, const char *name)
-{
-	for (int i = 0; i < desc->natts; i++)
-		if (strcmp(NameStr(TupleDescAttr(desc, i)->attname), name) == 0)
-			return i + 1;
-	return 0;
 }

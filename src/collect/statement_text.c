@@ -2,8 +2,8 @@
  * statement_text.c
  *	  Texts of statements, kept apart in perfopt.statement_text: each is looked up once.
  *
- * To read texts, pg_stat_statements loads all that it has, so this is done for all unknown ones at
- * once, seldom, and only when there are any.  A statement without a text (pushed out, or never
+ * They are looked up for all unknown ones at once, only when there are any, and seldom where that is
+ * costly (pgss.h).  A statement without a text (pushed out, or never
  * tracked) is remembered as such and asked for again after a while.
  */
 #include "postgres.h"
@@ -11,7 +11,6 @@
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "executor/spi.h"
-#include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -22,9 +21,7 @@
 #include "guc.h"
 #include "worker/worker.h"
 
-/* Longer texts are cut, at a whole character. */
-#define TEXT_BYTES 4096
-
+/* Where texts are costly. */
 #define READ_INTERVAL_MS (5 * 60 * 1000)
 #define FORGET_INTERVAL_MS (60 * 60 * 1000)
 
@@ -89,9 +86,6 @@ typedef struct Lookup
 	MemoryContext context;
 	Wanted *wanted; /* by query id */
 	int nwanted;
-	int query_id; /* numbers of columns, here and below */
-	int database;
-	int text;
 } Lookup;
 
 static bool
@@ -114,44 +108,45 @@ compare_wanted(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* The first of those with this query id. */
+static Wanted *
+find_wanted(const Lookup *lookup, int64 query_id)
+{
+	Wanted key = { .query_id = query_id };
+	Wanted *found = bsearch(&key, lookup->wanted, lookup->nwanted, sizeof(Wanted), compare_wanted);
+
+	while (found != NULL && found > lookup->wanted && found[-1].query_id == query_id)
+		found--;
+	return found;
+}
+
+static Wanted *
+find_without_text(const PerfoptPgssKey *key, const Lookup *lookup)
+{
+	const Wanted *end = lookup->wanted + lookup->nwanted;
+
+	for (Wanted *wanted = find_wanted(lookup, key->query_id);
+		 wanted != NULL && wanted < end && wanted->query_id == key->query_id; wanted++)
+		if (wanted->database == key->database && wanted->text == NULL)
+			return wanted;
+	return NULL;
+}
+
+static bool
+wants(const PerfoptPgssKey *key, void *arg)
+{
+	return find_without_text(key, arg) != NULL;
+}
+
+/* The first of several entries (by role) that are one statement to us. */
 static void
-take_text(TupleTableSlot *row, void *arg)
+take_text(const PerfoptPgssKey *key, const char *text, void *arg)
 {
 	Lookup *lookup = arg;
-	Wanted key = { 0 };
-	Wanted *found;
-	bool isnull;
-	Oid database;
+	Wanted *wanted = find_without_text(key, lookup);
 
-	if (lookup->query_id == 0)
-	{
-		lookup->query_id = perfopt_pgss_column(row->tts_tupleDescriptor, "queryid");
-		lookup->database = perfopt_pgss_column(row->tts_tupleDescriptor, "dbid");
-		lookup->text = perfopt_pgss_column(row->tts_tupleDescriptor, "query");
-	}
-	key.query_id = DatumGetInt64(slot_getattr(row, lookup->query_id, &isnull));
-	if (isnull)
-		return;
-	found = bsearch(&key, lookup->wanted, lookup->nwanted, sizeof(Wanted), compare_wanted);
-	if (found == NULL)
-		return;
-	while (found > lookup->wanted && found[-1].query_id == key.query_id)
-		found--;
-
-	database = DatumGetObjectId(slot_getattr(row, lookup->database, &isnull));
-	for (; found < lookup->wanted + lookup->nwanted && found->query_id == key.query_id; found++)
-	{
-		Datum value = slot_getattr(row, lookup->text, &isnull);
-
-		if (found->database == database && found->text == NULL && !isnull)
-		{
-			char *whole = TextDatumGetCString(value);
-			int len = pg_mbcliplen(whole, strlen(whole), TEXT_BYTES);
-
-			whole[len] = '\0';
-			found->text = MemoryContextStrdup(lookup->context, whole);
-		}
-	}
+	if (wanted != NULL)
+		wanted->text = MemoryContextStrdup(lookup->context, text);
 }
 
 /* The result of unknown_query, in the current context. */
@@ -228,7 +223,8 @@ perfopt_statement_texts(const PerfoptPgss *pgss, const PerfoptStatementId *seen,
 	if (due(&last_forget, FORGET_INTERVAL_MS))
 		perfopt_collect_execute(forget_query, 0, NULL, NULL);
 
-	if (due(&last_read, perfopt_worker_asked() ? 0 : READ_INTERVAL_MS))
+	if (due(&last_read,
+			perfopt_worker_asked() || !perfopt_pgss_texts_are_costly() ? 0 : READ_INTERVAL_MS))
 	{
 		Lookup lookup = { 0 };
 
@@ -239,7 +235,7 @@ perfopt_statement_texts(const PerfoptPgss *pgss, const PerfoptStatementId *seen,
 		take_wanted(&lookup);
 		if (lookup.nwanted > 0)
 		{
-			perfopt_pgss_read(pgss, true, take_text, &lookup);
+			perfopt_pgss_texts(pgss, wants, take_text, &lookup);
 			keep_texts(&lookup);
 		}
 	}

@@ -29,71 +29,42 @@
 
 #define DB "database"
 
-enum
-{
-	CALLS,
-	EXEC_SECONDS,
-	PLAN_SECONDS,
-	ROWS,
-	SHARED_READ_BLOCKS,
-	TEMP_WRITTEN_BLOCKS,
-	WAL_BYTES,
-	JIT_SECONDS,
-	NCOUNTERS,
-	DEALLOC = NCOUNTERS
-};
+/* Metric of each counter, and one more. */
+#define DEALLOC PERFOPT_PGSS_COUNTERS
 
 const PerfoptMetric perfopt_statements_metrics[] = {
-	[CALLS] = { "pg_statement_calls_total", DB, PERFOPT_COUNTER, "calls",
-				"Executions of the statement" },
-	[EXEC_SECONDS] = { "pg_statement_exec_seconds_total", DB, PERFOPT_COUNTER, "seconds",
-					   "Time spent executing the statement" },
-	[PLAN_SECONDS] = { "pg_statement_plan_seconds_total", DB, PERFOPT_COUNTER, "seconds",
-					   "Time spent planning the statement (pg_stat_statements.track_planning)" },
-	[ROWS] = { "pg_statement_rows_total", DB, PERFOPT_COUNTER, "rows",
-			   "Rows that the statement returned or changed" },
-	[SHARED_READ_BLOCKS] = { "pg_statement_shared_read_blocks_total", DB, PERFOPT_COUNTER, "blocks",
-							 "Blocks that the statement read into shared buffers" },
-	[TEMP_WRITTEN_BLOCKS] = { "pg_statement_temp_written_blocks_total", DB, PERFOPT_COUNTER,
-							  "blocks", "Blocks that the statement wrote to temporary files" },
-	[WAL_BYTES] = { "pg_statement_wal_bytes_total", DB, PERFOPT_COUNTER, "bytes",
-					"WAL that the statement wrote" },
-	[JIT_SECONDS] = { "pg_statement_jit_seconds_total", DB, PERFOPT_COUNTER, "seconds",
-					  "Time spent on just-in-time compilation for the statement" },
+	[PERFOPT_PGSS_CALLS] = { "pg_statement_calls_total", DB, PERFOPT_COUNTER, "calls",
+							 "Executions of the statement" },
+	[PERFOPT_PGSS_EXEC_SECONDS] = { "pg_statement_exec_seconds_total", DB, PERFOPT_COUNTER,
+									"seconds", "Time spent executing the statement" },
+	[PERFOPT_PGSS_PLAN_SECONDS] = { "pg_statement_plan_seconds_total", DB, PERFOPT_COUNTER,
+									"seconds",
+									"Time spent planning the statement "
+									"(pg_stat_statements.track_planning)" },
+	[PERFOPT_PGSS_ROWS] = { "pg_statement_rows_total", DB, PERFOPT_COUNTER, "rows",
+							"Rows that the statement returned or changed" },
+	[PERFOPT_PGSS_SHARED_READ_BLOCKS] = { "pg_statement_shared_read_blocks_total", DB,
+										  PERFOPT_COUNTER, "blocks",
+										  "Blocks that the statement read into shared buffers" },
+	[PERFOPT_PGSS_TEMP_WRITTEN_BLOCKS] = { "pg_statement_temp_written_blocks_total", DB,
+										   PERFOPT_COUNTER, "blocks",
+										   "Blocks that the statement wrote to temporary files" },
+	[PERFOPT_PGSS_WAL_BYTES] = { "pg_statement_wal_bytes_total", DB, PERFOPT_COUNTER, "bytes",
+								 "WAL that the statement wrote" },
+	[PERFOPT_PGSS_JIT_SECONDS] = { "pg_statement_jit_seconds_total", DB, PERFOPT_COUNTER, "seconds",
+								   "Time spent on just-in-time compilation for the statement" },
 	[DEALLOC] = { "pg_statements_dealloc_total", DB, PERFOPT_COUNTER, "times",
 				  "Times that statements were pushed out because there were more than"
 				  " pg_stat_statements.max" },
 };
 const int perfopt_statements_nmetrics = lengthof(perfopt_statements_metrics);
 
-/* Columns that add up to each counter. */
-static const char *const counter_columns[NCOUNTERS][4] = {
-	[CALLS] = { "calls" },
-	[EXEC_SECONDS] = { "total_exec_time" },
-	[PLAN_SECONDS] = { "total_plan_time" },
-	[ROWS] = { "rows" },
-	[SHARED_READ_BLOCKS] = { "shared_blks_read" },
-	[TEMP_WRITTEN_BLOCKS] = { "temp_blks_written" },
-	[WAL_BYTES] = { "wal_bytes" },
-	[JIT_SECONDS] = { "jit_generation_time", "jit_inlining_time", "jit_optimization_time",
-					  "jit_emission_time" },
-};
-
-typedef struct EntryKey
-{
-	int64 query_id;
-	Oid database;
-	Oid role;
-	int toplevel;
-	int padding;
-} EntryKey;
-
 /* What is remembered of an entry. */
 typedef struct Entry
 {
-	EntryKey key;
+	PerfoptPgssKey key;
 	uint32 reading; /* the last that had it */
-	double counters[NCOUNTERS];
+	double counters[PERFOPT_PGSS_COUNTERS];
 } Entry;
 
 typedef struct StatementKey
@@ -107,79 +78,21 @@ typedef struct StatementKey
 typedef struct Statement
 {
 	StatementKey key;
-	double increase[NCOUNTERS];
+	double increase[PERFOPT_PGSS_COUNTERS];
 } Statement;
 
 typedef struct Reading
 {
 	HTAB *statements;
 	bool is_first;
-
-	/* numbers of columns, 0 where there is none */
-	TupleDesc desc;
-	int query_id;
-	int database;
-	int role;
-	int toplevel;
-	int plans;
-	int counters[NCOUNTERS][4];
 } Reading;
 
 static HTAB *entries = NULL;
 static uint32 reading_no = 0;
 static bool have_read_all = false;
 
-static void
-find_columns(Reading *reading, TupleDesc desc)
-{
-	reading->desc = desc;
-	reading->query_id = perfopt_pgss_column(desc, "queryid");
-	reading->database = perfopt_pgss_column(desc, "dbid");
-	reading->role = perfopt_pgss_column(desc, "userid");
-	reading->toplevel = perfopt_pgss_column(desc, "toplevel");
-	reading->plans = perfopt_pgss_column(desc, "plans");
-	for (int i = 0; i < NCOUNTERS; i++)
-		for (int j = 0; j < lengthof(counter_columns[i]) && counter_columns[i][j] != NULL; j++)
-			reading->counters[i][j] = perfopt_pgss_column(desc, counter_columns[i][j]);
-
-	if (reading->query_id == 0 || reading->counters[CALLS][0] == 0 ||
-		reading->counters[EXEC_SECONDS][0] == 0)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("the installed version of pg_stat_statements is too old:"
-							   " ALTER EXTENSION pg_stat_statements UPDATE")));
-}
-
-static Datum
-column(TupleTableSlot *row, int number, bool *isnull)
-{
-	if (number > 0)
-		return slot_getattr(row, number, isnull);
-	*isnull = true;
-	return (Datum) 0;
-}
-
-static double
-read_counter(const Reading *reading, TupleTableSlot *row, int counter)
-{
-	double sum = 0;
-
-	for (int j = 0; j < lengthof(reading->counters[counter]); j++)
-	{
-		int number = reading->counters[counter][j];
-		bool isnull;
-		Datum value = column(row, number, &isnull);
-
-		if (!isnull)
-			sum +=
-				perfopt_collect_number(value, TupleDescAttr(reading->desc, number - 1)->atttypid);
-	}
-	if (counter == EXEC_SECONDS || counter == PLAN_SECONDS || counter == JIT_SECONDS)
-		sum /= 1000;
-	return sum;
-}
-
 static Statement *
-statement_of(const Reading *reading, const EntryKey *key)
+statement_of(const Reading *reading, const PerfoptPgssKey *key)
 {
 	StatementKey wanted;
 	Statement *statement;
@@ -194,52 +107,34 @@ statement_of(const Reading *reading, const EntryKey *key)
 	return statement;
 }
 
-/* Most entries have done nothing since the reading before: their other columns are not looked at. */
 static void
-take_row(TupleTableSlot *row, void *arg)
+take_entry(const PerfoptPgssEntry *read, void *arg)
 {
 	Reading *reading = arg;
-	double counters[NCOUNTERS];
-	Statement *statement;
-	bool isnull, found;
+	const double *counters = read->counters;
 	bool fell = false;
-	EntryKey key;
 	Entry *entry;
+	bool found;
 
-	if (reading->desc == NULL)
-		find_columns(reading, row->tts_tupleDescriptor);
-
-	memset(&key, 0, sizeof(key));
-	key.query_id = DatumGetInt64(column(row, reading->query_id, &isnull));
-	if (isnull)
-		return;
-	key.database = DatumGetObjectId(column(row, reading->database, &isnull));
-	key.role = DatumGetObjectId(column(row, reading->role, &isnull));
-	key.toplevel = DatumGetBool(column(row, reading->toplevel, &isnull));
-	entry = hash_search(entries, &key, HASH_ENTER, &found);
+	entry = hash_search(entries, &read->key, HASH_ENTER, &found);
 	if (!found)
 		memset(entry->counters, 0, sizeof(entry->counters));
 	entry->reading = reading_no;
 
-	counters[CALLS] = read_counter(reading, row, CALLS);
-	counters[PLAN_SECONDS] = read_counter(reading, row, PLAN_SECONDS);
-	if (found && counters[CALLS] == entry->counters[CALLS] &&
-		counters[PLAN_SECONDS] == entry->counters[PLAN_SECONDS])
+	/* Most entries have done nothing since the reading before. */
+	if (found && memcmp(counters, entry->counters, sizeof(entry->counters)) == 0)
 		return;
 
-	for (int i = 0; i < NCOUNTERS; i++)
-	{
-		if (i != CALLS && i != PLAN_SECONDS)
-			counters[i] = read_counter(reading, row, i);
+	for (int i = 0; i < PERFOPT_PGSS_COUNTERS; i++)
 		fell |= counters[i] < entry->counters[i];
-	}
 	if (!reading->is_first)
 	{
-		statement = statement_of(reading, &key);
-		for (int i = 0; i < NCOUNTERS; i++)
+		Statement *statement = statement_of(reading, &read->key);
+
+		for (int i = 0; i < PERFOPT_PGSS_COUNTERS; i++)
 			statement->increase[i] += fell ? counters[i] : counters[i] - entry->counters[i];
 	}
-	memcpy(entry->counters, counters, sizeof(counters));
+	memcpy(entry->counters, counters, sizeof(entry->counters));
 }
 
 static void
@@ -258,7 +153,7 @@ static void
 read_all(Reading *reading, const PerfoptPgss *pgss)
 {
 	HASHCTL ctl = { .keysize = sizeof(StatementKey), .entrysize = sizeof(Statement) };
-	HASHCTL kept = { .keysize = sizeof(EntryKey), .entrysize = sizeof(Entry) };
+	HASHCTL kept = { .keysize = sizeof(PerfoptPgssKey), .entrysize = sizeof(Entry) };
 
 	memset(reading, 0, sizeof(*reading));
 	reading->is_first = !have_read_all;
@@ -273,7 +168,7 @@ read_all(Reading *reading, const PerfoptPgss *pgss)
 	}
 
 	reading_no++;
-	perfopt_pgss_read(pgss, false, take_row, reading);
+	perfopt_pgss_entries(pgss, take_entry, reading);
 	forget_gone_entries();
 	have_read_all = true;
 }
@@ -281,7 +176,8 @@ read_all(Reading *reading, const PerfoptPgss *pgss)
 static double
 seconds_of(const Statement *statement)
 {
-	return statement->increase[EXEC_SECONDS] + statement->increase[PLAN_SECONDS];
+	return statement->increase[PERFOPT_PGSS_EXEC_SECONDS] +
+		   statement->increase[PERFOPT_PGSS_PLAN_SECONDS];
 }
 
 static int
@@ -321,11 +217,11 @@ deliver(PerfoptBatch *batch, const Statement *statement, const char *database)
 	PerfoptLabel labels[] = { { "query_id", query_id }, { "database", database } };
 
 	snprintf(query_id, sizeof(query_id), INT64_FORMAT, statement->key.query_id);
-	for (int i = 0; i < NCOUNTERS; i++)
+	for (int i = 0; i < PERFOPT_PGSS_COUNTERS; i++)
 	{
 		double increase = rint(statement->increase[i] * 1e6) / 1e6;
 
-		if (increase > 0 || i == CALLS || i == EXEC_SECONDS)
+		if (increase > 0 || i == PERFOPT_PGSS_CALLS || i == PERFOPT_PGSS_EXEC_SECONDS)
 			perfopt_batch_add_increase(batch, &perfopt_statements_metrics[i], labels,
 									   lengthof(labels), increase);
 	}
