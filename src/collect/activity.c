@@ -105,7 +105,8 @@ perfopt_collect_activity(PerfoptBatch *batch)
 		perfopt_collect_query(batch, session_queries[i], perfopt_activity_metrics,
 							  perfopt_activity_nmetrics);
 
-	waiting = SPI_execute(waiting_query, true, 1) == SPI_OK_SELECT && SPI_processed > 0;
+	perfopt_collect_select(waiting_query);
+	waiting = SPI_processed > 0;
 	if (waiting)
 	{
 		for (int i = 0; i < lengthof(lock_queries); i++)

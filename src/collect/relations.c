@@ -290,40 +290,61 @@ compare_by(Datum a, Datum b, void *criterion)
 	return x < y ? 1 : x > y ? -1 : 0;
 }
 
-/* Keeps the n entries of a kind that have most of something; returns whether that was all. */
 static bool
-keep_most(Reader *reader, bool indexes, Criterion criterion, int n, bool worst)
+is_candidate(const Entry *entry, bool indexes, Criterion criterion)
 {
-	binaryheap *heap = binaryheap_allocate(Max(n, 1), compare_by, (void *) criterion);
-	bool all = true;
+	bool is_kind =
+		indexes ? entry->relkind == RELKIND_INDEX && entry->table != NULL : is_table(entry);
+
+	return is_kind && criterion(entry) > 0;
+}
+
+static void
+keep(Entry *entry, bool worst)
+{
+	entry->kept = true;
+	entry->worst |= worst;
+}
+
+static void
+keep_most_of_many(Reader *reader, bool indexes, Criterion criterion, int n, bool worst)
+{
+	binaryheap *heap = binaryheap_allocate(n, compare_by, (void *) criterion);
 
 	for (int i = 0; i < reader->nentries; i++)
 	{
 		Entry *entry = &reader->entries[i];
 
-		if (indexes ? entry->relkind != RELKIND_INDEX || entry->table == NULL : !is_table(entry))
-			continue;
-		if (criterion(entry) <= 0)
+		if (!is_candidate(entry, indexes, criterion))
 			continue;
 		if (heap->bh_size < n)
-		{
 			binaryheap_add(heap, PointerGetDatum(entry));
-			continue;
-		}
-		all = false;
-		if (n > 0 &&
-			criterion(entry) > criterion((Entry *) DatumGetPointer(binaryheap_first(heap))))
+		else if (criterion(entry) > criterion((Entry *) DatumGetPointer(binaryheap_first(heap))))
 			binaryheap_replace_first(heap, PointerGetDatum(entry));
 	}
 	while (!binaryheap_empty(heap))
-	{
-		Entry *entry = (Entry *) DatumGetPointer(binaryheap_remove_first(heap));
-
-		entry->kept = true;
-		entry->worst |= worst;
-	}
+		keep((Entry *) DatumGetPointer(binaryheap_remove_first(heap)), worst);
 	binaryheap_free(heap);
-	return all;
+}
+
+/* Keeps the n entries of a kind that have most of something; returns whether that was all. */
+static bool
+keep_most(Reader *reader, bool indexes, Criterion criterion, int n, bool worst)
+{
+	int candidates = 0;
+
+	for (int i = 0; i < reader->nentries; i++)
+		candidates += is_candidate(&reader->entries[i], indexes, criterion);
+	if (candidates > n)
+	{
+		if (n > 0)
+			keep_most_of_many(reader, indexes, criterion, n, worst);
+		return false;
+	}
+	for (int i = 0; i < reader->nentries; i++)
+		if (is_candidate(&reader->entries[i], indexes, criterion))
+			keep(&reader->entries[i], worst);
+	return true;
 }
 
 uint32

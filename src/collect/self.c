@@ -4,6 +4,9 @@
  */
 #include "postgres.h"
 
+#include "executor/spi.h"
+#include "utils/timestamp.h"
+
 #include "collect/collect.h"
 #include "worker/worker.h"
 
@@ -34,11 +37,33 @@ const PerfoptMetric perfopt_self_metrics[] = {
 };
 const int perfopt_self_nmetrics = lengthof(perfopt_self_metrics);
 
+/* Sizes change with a vacuum only, and to add them up is a scan of pg_class. */
+#define SIZE_INTERVAL_MS (5 * 60 * 1000)
+
 /* relpages and not pg_relation_size, which waits behind an AccessExclusive lock. */
 static const char *const size_query =
 	"SELECT pg_catalog.sum(relpages)::pg_catalog.float8"
-	" * pg_catalog.current_setting('block_size')::pg_catalog.float8 AS perfopt_store_bytes"
+	" * pg_catalog.current_setting('block_size')::pg_catalog.float8"
 	" FROM pg_catalog.pg_class WHERE relnamespace = 'perfopt'::pg_catalog.regnamespace";
+
+static double
+store_bytes(void)
+{
+	static double bytes = 0;
+	static TimestampTz read_at = 0;
+	TimestampTz now = GetCurrentTimestamp();
+	bool isnull;
+
+	if (read_at != 0 && now >= read_at &&
+		!TimestampDifferenceExceeds(read_at, now, SIZE_INTERVAL_MS))
+		return bytes;
+	perfopt_collect_begin_sql();
+	perfopt_collect_select(size_query);
+	bytes = DatumGetFloat8(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	perfopt_collect_end_sql();
+	read_at = now;
+	return bytes;
+}
 
 void
 perfopt_collect_self(PerfoptBatch *batch)
@@ -60,7 +85,5 @@ perfopt_collect_self(PerfoptBatch *batch)
 		perfopt_batch_add(batch, &perfopt_self_metrics[CYCLES_SKIPPED], &label, 1, stats.skipped);
 	}
 
-	perfopt_collect_begin_sql();
-	perfopt_collect_query(batch, size_query, perfopt_self_metrics, perfopt_self_nmetrics);
-	perfopt_collect_end_sql();
+	perfopt_batch_add(batch, &perfopt_self_metrics[STORE_BYTES], NULL, 0, store_bytes());
 }

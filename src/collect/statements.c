@@ -5,7 +5,7 @@
  * Each reading goes through all statements and remembers their counters, so that one that becomes
  * busy has its increase at once.  The increases of a statement's entries (by role, and nested or not)
  * are added up by database and query id; those that took most time since the reading before are
- * delivered.
+ * delivered, with a preference for those that were before.
  *
  * An entry that is not known yet was made since the reading before, so what it has counted is its
  * increase; so is what an entry has counted whose counters fell, because it was reset or pushed out and
@@ -59,6 +59,9 @@ const PerfoptMetric perfopt_statements_metrics[] = {
 };
 const int perfopt_statements_nmetrics = lengthof(perfopt_statements_metrics);
 
+#define SHOWN_WEIGHT 2
+#define SHOWN_REMEMBERED 2000
+
 /* What is remembered of an entry. */
 typedef struct Entry
 {
@@ -79,15 +82,25 @@ typedef struct Statement
 {
 	StatementKey key;
 	double increase[PERFOPT_PGSS_COUNTERS];
+	double rank;
 } Statement;
+
+/* One that was among the busiest. */
+typedef struct Shown
+{
+	StatementKey key;
+	uint32 reading; /* the last in which it was */
+} Shown;
 
 typedef struct Reading
 {
 	HTAB *statements;
 	bool is_first;
+	long nentries;
 } Reading;
 
 static HTAB *entries = NULL;
+static HTAB *shown = NULL;
 static uint32 reading_no = 0;
 static bool have_read_all = false;
 
@@ -120,6 +133,7 @@ take_entry(const PerfoptPgssEntry *read, void *arg)
 	if (!found)
 		memset(entry->counters, 0, sizeof(entry->counters));
 	entry->reading = reading_no;
+	reading->nentries++;
 
 	/* Most entries have done nothing since the reading before. */
 	if (found && memcmp(counters, entry->counters, sizeof(entry->counters)) == 0)
@@ -138,11 +152,13 @@ take_entry(const PerfoptPgssEntry *read, void *arg)
 }
 
 static void
-forget_gone_entries(void)
+forget_gone_entries(const Reading *reading)
 {
 	HASH_SEQ_STATUS scan;
 	Entry *entry;
 
+	if (hash_get_num_entries(entries) == reading->nentries)
+		return;
 	hash_seq_init(&scan, entries);
 	while ((entry = hash_seq_search(&scan)) != NULL)
 		if (entry->reading != reading_no)
@@ -154,6 +170,7 @@ read_all(Reading *reading, const PerfoptPgss *pgss)
 {
 	HASHCTL ctl = { .keysize = sizeof(StatementKey), .entrysize = sizeof(Statement) };
 	HASHCTL kept = { .keysize = sizeof(PerfoptPgssKey), .entrysize = sizeof(Entry) };
+	HASHCTL once = { .keysize = sizeof(StatementKey), .entrysize = sizeof(Shown) };
 
 	memset(reading, 0, sizeof(*reading));
 	reading->is_first = !have_read_all;
@@ -162,14 +179,16 @@ read_all(Reading *reading, const PerfoptPgss *pgss)
 		hash_create("perfopt statements", 256, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	if (entries == NULL)
 	{
-		kept.hcxt = TopMemoryContext;
+		kept.hcxt = once.hcxt = TopMemoryContext;
+		shown = hash_create("perfopt statements shown", 128, &once,
+							HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 		entries =
 			hash_create("perfopt statements", 1024, &kept, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	}
 
 	reading_no++;
 	perfopt_pgss_entries(pgss, take_entry, reading);
-	forget_gone_entries();
+	forget_gone_entries(reading);
 	have_read_all = true;
 }
 
@@ -180,14 +199,47 @@ seconds_of(const Statement *statement)
 		   statement->increase[PERFOPT_PGSS_PLAN_SECONDS];
 }
 
+/*
+ * Among the last of the busiest it is chance who is one of them.  So one that has been counts for more: a
+ * series that goes on says more than another that begins, and costs less.
+ */
+static double
+rank_of(const Statement *statement)
+{
+	return seconds_of(statement) *
+		   (hash_search(shown, &statement->key, HASH_FIND, NULL) != NULL ? SHOWN_WEIGHT : 1);
+}
+
+static void
+note_shown(const Statement *statement)
+{
+	Shown *entry = hash_search(shown, &statement->key, HASH_ENTER, NULL);
+
+	entry->reading = reading_no;
+}
+
+static void
+forget_shown(void)
+{
+	HASH_SEQ_STATUS scan;
+	Shown *entry;
+
+	if (hash_get_num_entries(shown) < SHOWN_REMEMBERED)
+		return;
+	hash_seq_init(&scan, shown);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+		if (entry->reading != reading_no)
+			hash_search(shown, &entry->key, HASH_REMOVE, NULL);
+}
+
 static int
 compare_statements(const void *a, const void *b)
 {
 	const Statement *x = *(Statement *const *) a;
 	const Statement *y = *(Statement *const *) b;
 
-	if (seconds_of(x) != seconds_of(y))
-		return seconds_of(x) < seconds_of(y) ? 1 : -1;
+	if (x->rank != y->rank)
+		return x->rank < y->rank ? 1 : -1;
 	return (x->key.query_id > y->key.query_id) - (x->key.query_id < y->key.query_id);
 }
 
@@ -203,7 +255,10 @@ rank(const Reading *reading, Statement ***ranked)
 
 	hash_seq_init(&scan, reading->statements);
 	while ((statement = hash_seq_search(&scan)) != NULL)
+	{
+		statement->rank = rank_of(statement);
 		all[i++] = statement;
+	}
 	qsort(all, n, sizeof(Statement *), compare_statements);
 	*ranked = all;
 	return Min(n, perfopt_top_statements);
@@ -263,8 +318,10 @@ perfopt_collect_statements(PerfoptBatch *batch)
 			if (database == NULL)
 				continue;
 			deliver(batch, ranked[i], database);
+			note_shown(ranked[i]);
 			seen[nseen++] = (PerfoptStatementId){ ranked[i]->key.query_id, database };
 		}
+		forget_shown();
 		perfopt_statement_texts(&pgss, seen, nseen);
 	}
 	perfopt_collect_end_sql();

@@ -2,9 +2,10 @@
  * tables.c
  *	  Tables, indexes and sequences: which of them are shown, and what they have grown by.
  *
- * Shown are the busiest since the reading before, and the worst (see relations.h).  The counters of the
- * last reading of each database are kept, so that a newcomer among the busiest has its increase at
- * once; how many relations they cover is bounded by perfopt_tables_limits().
+ * Shown are the busiest since the reading before, with a preference for those that were before, and the
+ * worst (see relations.h).  The counters of the last reading of each database are kept, so that a
+ * newcomer among the busiest has its increase at once; how many relations they cover is bounded by
+ * perfopt_tables_limits().
  */
 #include "postgres.h"
 
@@ -85,6 +86,7 @@ const int perfopt_sequences_nmetrics = lengthof(perfopt_sequences_metrics);
 typedef struct Remembered
 {
 	Oid relid;
+	bool shown; /* was among the busiest since it is remembered */
 	int64 counters[PERFOPT_REL_COUNTERS];
 } Remembered;
 
@@ -104,7 +106,16 @@ typedef struct Shown
 	const PerfoptRelation *relation;
 	const int64 *before; /* NULL where that is not known */
 	int64 activity;      /* rows read and changed since */
+	int64 rank;          /* activity, weighted */
+	bool was_shown;
+	bool busiest;
 } Shown;
+
+/*
+ * Among the last of the busiest it is chance who is one of them.  So one that has been counts for more: a
+ * series that goes on says more than another that begins, and costs less.
+ */
+#define SHOWN_WEIGHT 2
 
 static const int64 never[PERFOPT_REL_COUNTERS];
 static Memory memories[PERFOPT_MAX_DATABASES];
@@ -154,7 +165,7 @@ perfopt_tables_forget(Oid database)
 }
 
 static void
-remember(Memory *memory, const PerfoptReading *reading)
+remember(Memory *memory, const PerfoptReading *reading, const Shown *shown)
 {
 	MemoryContext context =
 		AllocSetContextCreate(TopMemoryContext, "perfopt tables", ALLOCSET_DEFAULT_SIZES);
@@ -170,6 +181,7 @@ remember(Memory *memory, const PerfoptReading *reading)
 	for (int i = 0; i < reading->nrelations; i++)
 	{
 		memory->relations[i].relid = reading->relations[i].relid;
+		memory->relations[i].shown = shown[i].was_shown || shown[i].busiest;
 		memcpy(memory->relations[i].counters, reading->relations[i].counters,
 			   sizeof(memory->relations[i].counters));
 	}
@@ -210,27 +222,34 @@ compare_with_memory(Shown *shown, const PerfoptReading *reading, const Memory *m
 	{
 		const PerfoptRelation *relation = &reading->relations[i];
 		const int64 *before = NULL;
+		bool was_shown = false;
 
 		while (at < memory->nrelations && memory->relations[at].relid < relation->relid)
 			at++;
 		if (at < memory->nrelations && memory->relations[at].relid == relation->relid)
+		{
 			before = unless_reset(relation, memory->relations[at].counters);
+			was_shown = memory->relations[at].shown;
+		}
 		else if (memory->complete)
 			before = never;
 		shown[i].relation = relation;
 		shown[i].before = before;
 		shown[i].activity = before != NULL ? activity(relation, before) : 0;
+		shown[i].was_shown = was_shown;
+		shown[i].busiest = false;
+		shown[i].rank = shown[i].activity * (was_shown ? SHOWN_WEIGHT : 1);
 	}
 }
 
 static int
-by_activity(const void *a, const void *b)
+by_rank(const void *a, const void *b)
 {
 	const Shown *x = *(const Shown *const *) a;
 	const Shown *y = *(const Shown *const *) b;
 
-	if (x->activity != y->activity)
-		return x->activity < y->activity ? 1 : -1;
+	if (x->rank != y->rank)
+		return x->rank < y->rank ? 1 : -1;
 	return x->relation->relid < y->relation->relid ? -1 : 1;
 }
 
@@ -282,27 +301,29 @@ add_index(PerfoptBatch *batch, const char *database, const char *names, const Sh
 }
 
 static void
-show(PerfoptBatch *batch, const char *database, const PerfoptReading *reading, const Shown *shown)
+show(PerfoptBatch *batch, const char *database, const PerfoptReading *reading, Shown *shown)
 {
-	const Shown **order = palloc(Max(reading->nrelations, 1) * sizeof(Shown *));
+	Shown **order = palloc(Max(reading->nrelations, 1) * sizeof(Shown *));
 	int tables = 0;
 	int indexes = 0;
+	int n = 0;
 
 	for (int i = 0; i < reading->nrelations; i++)
-		order[i] = &shown[i];
-	qsort(order, reading->nrelations, sizeof(Shown *), by_activity);
-	for (int i = 0; i < reading->nrelations; i++)
+		if (shown[i].activity > 0 || shown[i].relation->worst)
+			order[n++] = &shown[i];
+	qsort(order, n, sizeof(Shown *), by_rank);
+	for (int i = 0; i < n; i++)
 	{
 		bool is_index = order[i]->relation->is_index;
-		bool busiest =
-			order[i]->activity > 0 && (is_index ? indexes++ : tables++) < perfopt_top_tables;
 
-		if (!busiest && !order[i]->relation->worst)
+		order[i]->busiest =
+			order[i]->activity > 0 && (is_index ? indexes++ : tables++) < perfopt_top_tables;
+		if (!order[i]->busiest && !order[i]->relation->worst)
 			continue;
 		if (is_index)
 			add_index(batch, database, reading->names, order[i]);
 		else
-			add_table(batch, database, reading->names, order[i], busiest);
+			add_table(batch, database, reading->names, order[i], order[i]->busiest);
 	}
 	pfree(order);
 }
@@ -316,7 +337,7 @@ perfopt_tables_add(PerfoptBatch *batch, Oid database, const char *name,
 
 	compare_with_memory(shown, reading, memory);
 	show(batch, name, reading, shown);
-	remember(memory, reading);
+	remember(memory, reading, shown);
 	pfree(shown);
 	if (database == MyDatabaseId)
 		home_large = reading->seen > PERFOPT_RELATIONS_AT_HOME;

@@ -153,8 +153,7 @@ perfopt_record_metric(PG_FUNCTION_ARGS)
 	Jsonb *labels = PG_GETARG_JSONB_P(2);
 	TimestampTz ts = PG_GETARG_TIMESTAMPTZ(3);
 	Datum series;
-	int64 known = -1;
-	int series_id;
+	PerfoptSeriesName wanted = { .metric = name };
 
 	check_name(name);
 	check_labels(labels);
@@ -171,15 +170,15 @@ perfopt_record_metric(PG_FUNCTION_ARGS)
 
 	SPI_connect();
 	describe_recorded(name);
-	series_id =
-		perfopt_series_resolve(name, JsonbToCString(NULL, &labels->root, VARSIZE(labels)), &known);
-	if (series_id <= 0)
+	wanted.labels = JsonbToCString(NULL, &labels->root, VARSIZE(labels));
+	perfopt_series_resolve(&wanted, 1);
+	if (wanted.series_id == 0)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 						errmsg("there is no room for another series of metric \"%s\"", name),
 						errdetail("perfopt.max_series allows %d.", perfopt_max_series),
 						errhint("Use fewer distinct labels, or raise perfopt.max_series.")));
-	perfopt_store_put(PERFOPT_RAW, series_id, ts, &value, WRITER);
-	series = Int32GetDatum(series_id);
+	perfopt_store_put(PERFOPT_RAW, wanted.series_id, ts, &value, WRITER);
+	series = Int32GetDatum(wanted.series_id);
 	perfopt_rollup_note_late(ts, PointerGetDatum(construct_array_builtin(&series, 1, INT4OID)));
 	SPI_finish();
 	PG_RETURN_VOID();

@@ -268,77 +268,51 @@ perfopt_store_describe(const PerfoptMetric *metrics, int nmetrics)
 	SPI_finish();
 }
 
-static int64
-count_series(void)
+/* A metric that is not in the catalogue is put there; that is seldom, so it is seen to afterwards. */
+static void
+resolve_names(PerfoptBatch *batch, const int *entries, PerfoptSeriesName *names, int n)
 {
-	static SPIPlanPtr plan = NULL;
-	bool isnull;
+	bool again = false;
 
-	perfopt_store_execute(&plan, "SELECT pg_catalog.count(*) FROM perfopt.series", 0, NULL, NULL,
-						  NULL);
-	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	perfopt_series_resolve(names, n);
+	for (int i = 0; i < n; i++)
+		if (names[i].metric_id == 0)
+		{
+			describe_metric(batch->entries[entries[i]].metric);
+			again = true;
+		}
+	if (again)
+		perfopt_series_resolve(names, n);
 }
 
-/*
- * The id of a series by name, which is new or was forgotten; 0 when there is no room for a new one, -1 when
- * the metric is not in the catalogue.  *known is the number of series there are, which is counted when it
- * is negative.
- */
-int
-perfopt_series_resolve(const char *metric, const char *labels, int64 *known)
+/* Fills in series ids: of most entries they are remembered. */
+static void
+resolve_entries(PerfoptBatch *batch)
 {
-	static SPIPlanPtr select_plan = NULL;
-	static SPIPlanPtr insert_plan = NULL;
-	Oid types[] = { TEXTOID, TEXTOID };
-	Datum values[] = { CStringGetTextDatum(metric), CStringGetTextDatum(labels) };
-	int guc_level = NewGUCNestLevel();
-	bool isnull;
+	int *unknown = palloc(Max(batch->nentries, 1) * sizeof(int));
+	PerfoptSeriesName *names;
+	int n = 0;
 
-	/* The plan is kept from when the catalogue of series was small, and must do when it no longer is. */
-	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
-	perfopt_store_execute(
-		&select_plan,
-		"SELECT series_id FROM perfopt.series"
-		" WHERE metric_id OPERATOR(pg_catalog.=) (SELECT m.metric_id FROM perfopt.metric m"
-		" WHERE m.name OPERATOR(pg_catalog.=) $1)"
-		" AND labels OPERATOR(pg_catalog.=) $2::pg_catalog.jsonb",
-		lengthof(types), types, values, NULL);
-	AtEOXact_GUC(true, guc_level);
-	if (SPI_processed == 0)
+	for (int i = 0; i < batch->nentries; i++)
 	{
-		if (*known < 0)
-			*known = count_series();
-		if (*known >= perfopt_max_series)
-			return 0;
-		perfopt_store_execute(
-			&insert_plan,
-			"INSERT INTO perfopt.series (metric_id, labels)"
-			" SELECT metric_id, $2::pg_catalog.jsonb FROM perfopt.metric"
-			" WHERE name OPERATOR(pg_catalog.=) $1"
-			" ON CONFLICT (metric_id, labels) DO UPDATE SET labels = excluded.labels"
-			" RETURNING series_id",
-			lengthof(types), types, values, NULL);
-		if (SPI_processed == 0)
-			return -1;
-		(*known)++;
+		Entry *entry = &batch->entries[i];
+		const SeriesState *known = hash_search(memory.series, &entry->key, HASH_FIND, NULL);
+
+		entry->series_id = known != NULL ? known->series_id : 0;
+		if (known == NULL)
+			unknown[n++] = i;
 	}
-	return DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-}
-
-/* Likewise for an entry, whose metric becomes known if need be; most new series are of metrics that are. */
-static int
-resolve_entry(const Entry *entry, int64 *known)
-{
-	int id = perfopt_series_resolve(entry->metric->name, entry->labels, known);
-
-	if (id >= 0)
-		return id;
-	describe_metric(entry->metric);
-	id = perfopt_series_resolve(entry->metric->name, entry->labels, known);
-	if (id < 0)
-		elog(ERROR, "could not register series \"%s%s\"", entry->metric->name, entry->labels);
-	return id;
+	if (n == 0)
+		return;
+	names = palloc0(n * sizeof(PerfoptSeriesName));
+	for (int i = 0; i < n; i++)
+	{
+		names[i].metric = batch->entries[unknown[i]].metric->name;
+		names[i].labels = batch->entries[unknown[i]].labels;
+	}
+	resolve_names(batch, unknown, names, n);
+	for (int i = 0; i < n; i++)
+		batch->entries[unknown[i]].series_id = names[i].series_id;
 }
 
 /*
@@ -442,19 +416,18 @@ perfopt_store_append(PerfoptBatch *batch, TimestampTz ts)
 	PerfoptOverflow overflow = { 0 };
 	const Writer *writer;
 	Datum series;
-	int64 nseries = -1;
 	int n = 0;
 
 	open_memory();
 	writer = find_writer(batch->name);
 	batch->ts = time_of_batch(ts, writer);
 	SPI_connect();
+	resolve_entries(batch);
 	for (int i = 0; i < batch->nentries; i++)
 	{
-		Entry *entry = &batch->entries[i];
-		SeriesState *known = hash_search(memory.series, &entry->key, HASH_FIND, NULL);
+		const Entry *entry = &batch->entries[i];
+		const SeriesState *known = hash_search(memory.series, &entry->key, HASH_FIND, NULL);
 
-		entry->series_id = known ? known->series_id : resolve_entry(entry, &nseries);
 		if (entry->series_id == 0 && overflow.n++ == 0)
 			overflow.first =
 				MemoryContextStrdup(batch->context,

@@ -84,11 +84,20 @@ extern TimestampTz perfopt_period_end(PerfoptStreamId id, TimestampTz ts);
 /* Makes the partition that holds ts, if it is not there; to be called under SPI. */
 extern void perfopt_partition_make(const char *table, TimestampTz ts);
 
+/* A series by name, and what is found under it. */
+typedef struct PerfoptSeriesName
+{
+	const char *metric;
+	const char *labels; /* JSON object */
+	int metric_id;      /* 0: not in the catalogue of metrics */
+	int series_id;      /* 0: not known yet; afterwards, perfopt.max_series leaves no room for it */
+} PerfoptSeriesName;
+
 /*
- * The id of a series; 0 when perfopt.max_series leaves no room for a new one, -1 when its metric is not in
- * the catalogue.  *known is the number of series, and begins as -1.
+ * Under SPI: fills in the ids of those that have none; series that are new are registered, unless their
+ * metric is not in the catalogue.
  */
-extern int perfopt_series_resolve(const char *metric, const char *labels, int64 *known);
+extern void perfopt_series_resolve(PerfoptSeriesName *names, int n);
 
 /* How many days (UTC) a partition of a table has, counted from 2000-01-01. */
 extern int perfopt_partition_days(const char *table);

@@ -4,6 +4,9 @@
  */
 #include "postgres.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <sys/resource.h>
 #include <time.h>
 
@@ -39,6 +42,9 @@
 
 /* A cycle may take as long as its interval, but never less than this before it is cancelled. */
 #define MIN_DEADLINE_MS 5000
+
+/* So much memory that was freed a worker keeps for its next cycle. */
+#define KEPT_FREE_BYTES (3 * 1024 * 1024)
 
 WorkerShared *perfopt_worker_shared = NULL;
 
@@ -489,6 +495,20 @@ run_without_database(const PerfoptWorkerDef *def)
 	}
 }
 
+/*
+ * A cycle takes a megabyte or two and gives them back, again and again.  By its own rules the C library
+ * would return them to the system each time, and to touch them anew costs more than what is done with
+ * them.
+ */
+static void
+keep_freed_memory(void)
+{
+#ifdef __GLIBC__
+	(void) mallopt(M_MMAP_THRESHOLD, 4 * KEPT_FREE_BYTES);
+	(void) mallopt(M_TRIM_THRESHOLD, KEPT_FREE_BYTES);
+#endif
+}
+
 static void
 run_with_database(const PerfoptWorkerDef *def)
 {
@@ -496,6 +516,7 @@ run_with_database(const PerfoptWorkerDef *def)
 		AllocSetContextCreate(TopMemoryContext, "perfopt cycle", ALLOCSET_DEFAULT_SIZES);
 	TimestampTz due = GetCurrentTimestamp();
 
+	keep_freed_memory();
 	for (;;)
 	{
 		long interval_ms = def->interval_ms();
