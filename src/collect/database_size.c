@@ -23,7 +23,7 @@
 #include "worker/worker.h"
 
 /* Time for the walk in a cycle; a clock is looked at each so many files. */
-#define ENOUGH_MS 1.5
+#define ENOUGH_MS 1
 #define FILES_AT_ONCE 32
 
 /* From the start of one round over all databases to that of the next. */

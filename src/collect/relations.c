@@ -39,12 +39,15 @@ typedef struct Entry
 	int64 modified;
 } Entry;
 
+#define NEIGHBOURS 4
+
 typedef struct Reader
 {
 	Entry *entries;
 	int nentries;
 	int capacity;
 	Entry **by_oid;
+	int found; /* where in it something was found last */
 	Oid information_schema;
 	Oid perfopt_schema;
 } Reader;
@@ -136,16 +139,27 @@ compare_oids(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* What belongs together was mostly made together, and has neighbouring numbers: look there first. */
 static Entry *
-find_entry(const Reader *reader, Oid relid)
+find_entry(Reader *reader, Oid relid)
 {
 	Entry key = { .relid = relid };
 	Entry *pointer = &key;
 	Entry **found = NULL;
+	int end = Min(reader->found + NEIGHBOURS, reader->nentries);
 
+	for (int i = Max(reader->found - NEIGHBOURS, 0); i < end; i++)
+		if (reader->by_oid[i]->relid == relid)
+		{
+			reader->found = i;
+			return reader->by_oid[i];
+		}
 	if (reader->nentries > 0)
 		found = bsearch(&pointer, reader->by_oid, reader->nentries, sizeof(Entry *), compare_oids);
-	return found ? *found : NULL;
+	if (found == NULL)
+		return NULL;
+	reader->found = (int) (found - reader->by_oid);
+	return *found;
 }
 
 /* Which table each index and each TOAST table belongs to. */
