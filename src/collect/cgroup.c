@@ -150,7 +150,7 @@ perfopt_cgroup_find(const char *cgroups, const char *mountinfo, const char *cont
 					PerfoptCgroup *group)
 {
 	int version;
-	Span path;
+	Span path = { 0 };
 
 	if (!find_path(cgroups, controller, &version, &path))
 		return false;

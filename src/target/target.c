@@ -60,7 +60,7 @@ find_type(const char *name)
 }
 
 static char *
-find_option(List *options, const char *name)
+option_named(List *options, const char *name)
 {
 	ListCell *cell;
 
@@ -108,7 +108,7 @@ mapping_options(Oid userid, Oid serverid)
 static bool
 needs_password(Oid userid, List *mapping)
 {
-	const char *required = find_option(mapping, "password_required");
+	const char *required = option_named(mapping, "password_required");
 	bool value;
 
 	if (superuser_arg(userid))
@@ -133,13 +133,13 @@ make_target(Oid serverid)
 	target->owner_name = GetUserNameFromId(server->owner, true);
 	target->name = server->servername;
 	target->type = server->servertype;
-	target->host = find_option(server->options, "host");
-	target->port = find_option(server->options, "port");
-	target->url = find_option(server->options, "url");
-	target->dbname = find_option(server->options, "dbname");
-	target->user = find_option(mapping, "user");
-	target->password = find_option(mapping, "password");
-	target->token = find_option(mapping, "token");
+	target->host = option_named(server->options, "host");
+	target->port = option_named(server->options, "port");
+	target->url = option_named(server->options, "url");
+	target->dbname = option_named(server->options, "dbname");
+	target->user = option_named(mapping, "user");
+	target->password = option_named(mapping, "password");
+	target->token = option_named(mapping, "token");
 	target->options = server->options;
 	target->mapping = mapping;
 	target->needs_password = needs_password(server->owner, mapping);
@@ -149,7 +149,7 @@ make_target(Oid serverid)
 const char *
 perfopt_target_option(const PerfoptTarget *target, const char *name)
 {
-	return find_option(target->options, name);
+	return option_named(target->options, name);
 }
 
 int
@@ -308,7 +308,7 @@ check_usable(ForeignServer *server, Oid userid)
 			 errhint("A TYPE is given by CREATE SERVER and cannot be altered; create a server of "
 					 "TYPE 'postgres'.")));
 
-	if (find_option(server->options, "url") != NULL)
+	if (option_named(server->options, "url") != NULL)
 		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 						errmsg("server \"%s\" of TYPE postgres cannot have the option \"url\"",
 							   server->servername),
@@ -336,7 +336,7 @@ open_postgres_target(const char *server_name, Oid userid)
 	target.server = GetForeignServer(serverid);
 	check_usable(target.server, userid);
 	target.mapping = mapping_options(userid, serverid);
-	password = find_option(target.mapping, "password");
+	password = option_named(target.mapping, "password");
 	target.has_password = password != NULL && password[0] != '\0';
 	target.needs_password = needs_password(userid, target.mapping);
 	return target;
@@ -397,12 +397,12 @@ append_local_address(StringInfo conninfo, const ForeignServer *server)
 		host = linitial(directories);
 
 	append_keyword(conninfo, "host", host);
-	if (find_option(server->options, "port") == NULL)
+	if (option_named(server->options, "port") == NULL)
 	{
 		snprintf(port, sizeof(port), "%d", PostPortNumber);
 		append_keyword(conninfo, "port", port);
 	}
-	if (find_option(server->options, "dbname") == NULL)
+	if (option_named(server->options, "dbname") == NULL)
 		append_keyword(conninfo, "dbname", get_database_name(MyDatabaseId));
 }
 
@@ -420,12 +420,12 @@ perfopt_target_conninfo(const char *server_name, Oid userid)
 						hint_mapping(&target, userid)));
 
 	initStringInfo(&conninfo);
-	if (find_option(options, "host") == NULL && find_option(options, "hostaddr") == NULL &&
-		find_option(options, "service") == NULL)
+	if (option_named(options, "host") == NULL && option_named(options, "hostaddr") == NULL &&
+		option_named(options, "service") == NULL)
 		append_local_address(&conninfo, target.server);
 	append_options(&conninfo, options);
 	append_options(&conninfo, target.mapping);
-	if (find_option(target.mapping, "user") == NULL)
+	if (option_named(target.mapping, "user") == NULL)
 		append_keyword(&conninfo, "user", GetUserNameFromId(userid, false));
 	append_keyword(&conninfo, "fallback_application_name", "perfopt");
 	return conninfo.data;
