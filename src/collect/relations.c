@@ -109,11 +109,13 @@ read_classes(Reader *reader, int limit)
 	Relation pg_class = table_open(RelationRelationId, AccessShareLock);
 	SysScanDesc scan = systable_beginscan(pg_class, InvalidOid, false, NULL, 0, NULL);
 	HeapTuple tuple;
+	static int expected = 0;
 	int seen = 0;
 
 	reader->information_schema = get_namespace_oid("information_schema", true);
 	reader->perfopt_schema = get_namespace_oid("perfopt", true);
-	reader->capacity = 1024;
+	/* As many as the last time and a few: what is outgrown is memory as well. */
+	reader->capacity = Max(expected, 1000) / 8 * 9;
 	reader->entries = palloc(reader->capacity * sizeof(Entry));
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
@@ -127,6 +129,7 @@ read_classes(Reader *reader, int limit)
 	}
 	systable_endscan(scan);
 	table_close(pg_class, AccessShareLock);
+	expected = reader->nentries;
 	return seen;
 }
 

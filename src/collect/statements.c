@@ -11,7 +11,7 @@
  * increase; so is what an entry has counted whose counters fell, because it was reset or pushed out and
  * came back.  The first reading of a process has nothing to compare with and delivers nothing.
  *
- * Memory between readings: about 110 bytes an entry, at most pg_stat_statements.max of them.
+ * Memory between readings: about 115 bytes an entry, at most pg_stat_statements.max of them.
  */
 #include "postgres.h"
 
@@ -61,6 +61,8 @@ const int perfopt_statements_nmetrics = lengthof(perfopt_statements_metrics);
 
 #define SHOWN_WEIGHT 2
 #define SHOWN_REMEMBERED 2000
+
+#define ENTRIES_BLOCK (32 * 1024)
 
 /* What is remembered of an entry. */
 typedef struct Entry
@@ -165,26 +167,48 @@ forget_gone_entries(const Reading *reading)
 			hash_search(entries, &entry->key, HASH_REMOVE, NULL);
 }
 
+/* Blocks of a table of thousands would be half empty if they doubled, as those of a memory context do. */
+static void *
+alloc_entries(Size size)
+{
+	static MemoryContext context = NULL;
+
+	if (context == NULL)
+		context = AllocSetContextCreate(TopMemoryContext, "perfopt statements",
+										ALLOCSET_DEFAULT_MINSIZE, ENTRIES_BLOCK, ENTRIES_BLOCK);
+	return MemoryContextAlloc(context, size);
+}
+
+static void
+create_tables(void)
+{
+	HASHCTL kept = { .keysize = sizeof(PerfoptPgssKey),
+					 .entrysize = sizeof(Entry),
+					 .alloc = alloc_entries,
+					 .hcxt = TopMemoryContext };
+	HASHCTL once = { .keysize = sizeof(StatementKey),
+					 .entrysize = sizeof(Shown),
+					 .hcxt = TopMemoryContext };
+
+	shown =
+		hash_create("perfopt statements shown", 128, &once, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	entries = hash_create("perfopt statements", 1024, &kept,
+						  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT | HASH_ALLOC);
+}
+
 static void
 read_all(Reading *reading, const PerfoptPgss *pgss)
 {
-	HASHCTL ctl = { .keysize = sizeof(StatementKey), .entrysize = sizeof(Statement) };
-	HASHCTL kept = { .keysize = sizeof(PerfoptPgssKey), .entrysize = sizeof(Entry) };
-	HASHCTL once = { .keysize = sizeof(StatementKey), .entrysize = sizeof(Shown) };
+	HASHCTL ctl = { .keysize = sizeof(StatementKey),
+					.entrysize = sizeof(Statement),
+					.hcxt = CurrentMemoryContext };
 
 	memset(reading, 0, sizeof(*reading));
 	reading->is_first = !have_read_all;
-	ctl.hcxt = CurrentMemoryContext;
 	reading->statements =
 		hash_create("perfopt statements", 256, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	if (entries == NULL)
-	{
-		kept.hcxt = once.hcxt = TopMemoryContext;
-		shown = hash_create("perfopt statements shown", 128, &once,
-							HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-		entries =
-			hash_create("perfopt statements", 1024, &kept, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	}
+		create_tables();
 
 	reading_no++;
 	perfopt_pgss_entries(pgss, take_entry, reading);

@@ -44,7 +44,8 @@
 #define MIN_DEADLINE_MS 5000
 
 /* So much memory that was freed a worker keeps for its next cycle. */
-#define KEPT_FREE_BYTES (3 * 1024 * 1024)
+#define KEPT_FREE_BYTES (512 * 1024)
+#define CYCLES_BETWEEN_TRIMS 20
 
 WorkerShared *perfopt_worker_shared = NULL;
 
@@ -496,16 +497,29 @@ run_without_database(const PerfoptWorkerDef *def)
 }
 
 /*
- * A cycle takes a megabyte or two and gives them back, again and again.  By its own rules the C library
- * would return them to the system each time, and to touch them anew costs more than what is done with
- * them.
+ * A cycle takes a megabyte and gives it back, again and again.  By its own rules the C library would
+ * return it to the system each time, and to touch it anew costs more than what is done with it.  Blocks of
+ * memory contexts that stay are large when they are mostly for later: those are mapped by themselves,
+ * which leaves to the system what nobody touches.
  */
 static void
 keep_freed_memory(void)
 {
 #ifdef __GLIBC__
-	(void) mallopt(M_MMAP_THRESHOLD, 4 * KEPT_FREE_BYTES);
-	(void) mallopt(M_TRIM_THRESHOLD, KEPT_FREE_BYTES);
+	(void) mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
+	(void) mallopt(M_TRIM_THRESHOLD, 2 * KEPT_FREE_BYTES);
+	(void) mallopt(M_TOP_PAD, KEPT_FREE_BYTES);
+#endif
+}
+
+/*
+ * What plans and first readings took between what stays is never at the top, and seldom needed again.
+ */
+static void
+return_unused_memory(void)
+{
+#ifdef __GLIBC__
+	(void) malloc_trim(KEPT_FREE_BYTES);
 #endif
 }
 
@@ -515,6 +529,7 @@ run_with_database(const PerfoptWorkerDef *def)
 	MemoryContext context =
 		AllocSetContextCreate(TopMemoryContext, "perfopt cycle", ALLOCSET_DEFAULT_SIZES);
 	TimestampTz due = GetCurrentTimestamp();
+	uint64 cycles = 0;
 
 	keep_freed_memory();
 	for (;;)
@@ -523,7 +538,11 @@ run_with_database(const PerfoptWorkerDef *def)
 		TimestampTz now = GetCurrentTimestamp();
 
 		if (perfopt_worker_asked() || (interval_ms > 0 && due <= now))
+		{
 			account_cycle(def, context, Min(due, now), 1);
+			if (cycles++ % CYCLES_BETWEEN_TRIMS == 1)
+				return_unused_memory();
+		}
 
 		interval_ms = def->interval_ms();
 		now = GetCurrentTimestamp();
