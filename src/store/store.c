@@ -349,7 +349,8 @@ value_to_store(const Entry *entry, const SeriesState *known, const Writer *write
 /*
  * Batches come at regular times but for a few milliseconds of the scheduler's making.  These are taken
  * away, as Prometheus does, since they would be half of what a sealed sample costs; a batch that is
- * further off the grid, because it was asked for or is late, has its own time.
+ * further off the grid, because it was asked for or is late, has its own time, to the millisecond; rounded
+ * up, so that who asked finds it after the time of asking.
  */
 static TimestampTz
 time_on_grid(TimestampTz ts, const Writer *writer)
@@ -361,7 +362,9 @@ time_on_grid(TimestampTz ts, const Writer *writer)
 		off -= interval;
 	else if (off < -interval / 2)
 		off += interval;
-	return off >= -GRID_TOLERANCE_US && off <= GRID_TOLERANCE_US ? ts - off : ts - ts % 1000;
+	if (off >= -GRID_TOLERANCE_US && off <= GRID_TOLERANCE_US && ts - off != writer->last_ts)
+		return ts - off;
+	return (ts + 999) / 1000 * 1000;
 }
 
 /* No two batches of a writer have the same time, unless the clock was set back. */
