@@ -10,6 +10,7 @@
 
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
+#include "commands/extension.h"
 #include "executor/spi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -21,8 +22,8 @@
 #include "guc.h"
 #include "worker/worker.h"
 
-/* Where texts are costly. */
 #define READ_INTERVAL_MS (5 * 60 * 1000)
+#define MOST_CHECK_INTERVAL_MS (60 * 60 * 1000)
 #define FORGET_INTERVAL_MS (60 * 60 * 1000)
 
 /* Most texts looked up in one reading, and most rows forgotten at a time. */
@@ -199,44 +200,110 @@ keep_texts(const Lookup *lookup)
 	perfopt_collect_execute(keep_query, lengthof(types), types, values);
 }
 
+/* The statements of a reading whose texts are to be seen to. */
+typedef struct Unchecked
+{
+	int n;
+	const PerfoptStatementId **statements;
+	Datum ids; /* as arrays, for queries */
+	Datum databases;
+} Unchecked;
+
+/* Often enough for last_seen to be right by the eighth part of the retention. */
+static int
+check_interval_ms(void)
+{
+	return (int) Min(perfopt_retention_raw_min * INT64CONST(60000) / 16, MOST_CHECK_INTERVAL_MS);
+}
+
+/* Those that were not looked at for a while, or not since the extension was made. */
+static void
+find_unchecked(Unchecked *unchecked, const PerfoptStatementId *seen, int nseen, TimestampTz now)
+{
+	static Oid extension = InvalidOid;
+	static TimestampTz extension_seen = 0;
+	Oid current = get_extension_oid("perfopt", false);
+	Datum *ids = palloc(Max(nseen, 1) * sizeof(Datum));
+	Datum *databases = palloc(Max(nseen, 1) * sizeof(Datum));
+
+	if (current != extension)
+	{
+		extension = current;
+		extension_seen = now;
+	}
+	unchecked->n = 0;
+	unchecked->statements = palloc(Max(nseen, 1) * sizeof(PerfoptStatementId *));
+	for (int i = 0; i < nseen; i++)
+	{
+		TimestampTz checked = *seen[i].checked;
+
+		if (checked > extension_seen && checked <= now &&
+			!TimestampDifferenceExceeds(checked, now, check_interval_ms()))
+			continue;
+		ids[unchecked->n] = Int64GetDatum(seen[i].query_id);
+		databases[unchecked->n] = CStringGetTextDatum(seen[i].database);
+		unchecked->statements[unchecked->n++] = &seen[i];
+	}
+	unchecked->ids = PointerGetDatum(
+		construct_array(ids, unchecked->n, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	unchecked->databases =
+		PointerGetDatum(construct_array(databases, unchecked->n, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/* What was asked for and is not among the unknown has its text, or cannot have one now. */
+static void
+note_checked(const Unchecked *unchecked, const Lookup *lookup, TimestampTz now)
+{
+	if (lookup->nwanted == MAX_WANTED)
+		return;
+	for (int i = 0; i < unchecked->n; i++)
+		if (find_wanted(lookup, unchecked->statements[i]->query_id) == NULL)
+			*unchecked->statements[i]->checked = now;
+}
+
+static void
+look_up(const PerfoptPgss *pgss, const Unchecked *unchecked, TimestampTz sampled_since,
+		TimestampTz now)
+{
+	Oid types[] = { INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID };
+	Datum values[] = { unchecked->ids, unchecked->databases, TimestampTzGetDatum(sampled_since) };
+	Lookup lookup = { 0 };
+
+	perfopt_collect_execute(unknown_query, lengthof(types), types, values);
+	take_wanted(&lookup);
+	note_checked(unchecked, &lookup, now);
+	if (lookup.nwanted > 0)
+	{
+		perfopt_pgss_texts(pgss, wants, take_text, &lookup);
+		keep_texts(&lookup);
+	}
+}
+
+/*
+ * Which statements the sampler saw is asked at intervals; new ones of the reading are looked up at once
+ * where that is cheap, or was asked for.
+ */
 void
 perfopt_statement_texts(const PerfoptPgss *pgss, const PerfoptStatementId *seen, int nseen)
 {
 	static TimestampTz last_read = 0;
 	static TimestampTz last_forget = 0;
-	TimestampTz sampled_since = last_read;
-	Oid types[] = { INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID };
-	Datum *ids = palloc(Max(nseen, 1) * sizeof(Datum));
-	Datum *databases = palloc(Max(nseen, 1) * sizeof(Datum));
-	Datum values[3];
+	bool costly = perfopt_pgss_texts_are_costly();
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz sampled_since =
+		last_read != 0 ? last_read : TimestampTzPlusMilliseconds(now, -READ_INTERVAL_MS);
+	Oid types[] = { INT8ARRAYOID, TEXTARRAYOID };
+	Unchecked unchecked;
 
-	for (int i = 0; i < nseen; i++)
-	{
-		ids[i] = Int64GetDatum(seen[i].query_id);
-		databases[i] = CStringGetTextDatum(seen[i].database);
-	}
-	values[0] =
-		PointerGetDatum(construct_array(ids, nseen, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	values[1] =
-		PointerGetDatum(construct_array(databases, nseen, TEXTOID, -1, false, TYPALIGN_INT));
-	perfopt_collect_execute(touch_query, 2, types, values);
+	find_unchecked(&unchecked, seen, nseen, now);
+	if (unchecked.n > 0)
+		perfopt_collect_execute(touch_query, lengthof(types), types,
+								(Datum[]){ unchecked.ids, unchecked.databases });
 	if (due(&last_forget, FORGET_INTERVAL_MS))
 		perfopt_collect_execute(forget_query, 0, NULL, NULL);
 
-	if (due(&last_read,
-			perfopt_worker_asked() || !perfopt_pgss_texts_are_costly() ? 0 : READ_INTERVAL_MS))
-	{
-		Lookup lookup = { 0 };
-
-		if (sampled_since == 0)
-			sampled_since = TimestampTzPlusMilliseconds(last_read, -READ_INTERVAL_MS);
-		values[2] = TimestampTzGetDatum(sampled_since);
-		perfopt_collect_execute(unknown_query, lengthof(types), types, values);
-		take_wanted(&lookup);
-		if (lookup.nwanted > 0)
-		{
-			perfopt_pgss_texts(pgss, wants, take_text, &lookup);
-			keep_texts(&lookup);
-		}
-	}
+	if (due(&last_read, costly && perfopt_worker_asked() ? 0 : READ_INTERVAL_MS))
+		look_up(pgss, &unchecked, sampled_since, now);
+	else if (unchecked.n > 0 && !costly)
+		look_up(pgss, &unchecked, DT_NOEND, now);
 }

@@ -92,6 +92,7 @@ typedef struct Shown
 {
 	StatementKey key;
 	uint32 reading; /* the last in which it was */
+	TimestampTz text_checked;
 } Shown;
 
 typedef struct Reading
@@ -234,12 +235,16 @@ rank_of(const Statement *statement)
 		   (hash_search(shown, &statement->key, HASH_FIND, NULL) != NULL ? SHOWN_WEIGHT : 1);
 }
 
-static void
+static Shown *
 note_shown(const Statement *statement)
 {
-	Shown *entry = hash_search(shown, &statement->key, HASH_ENTER, NULL);
+	bool found;
+	Shown *entry = hash_search(shown, &statement->key, HASH_ENTER, &found);
 
+	if (!found)
+		entry->text_checked = 0;
 	entry->reading = reading_no;
+	return entry;
 }
 
 static void
@@ -342,8 +347,8 @@ perfopt_collect_statements(PerfoptBatch *batch)
 			if (database == NULL)
 				continue;
 			deliver(batch, ranked[i], database);
-			note_shown(ranked[i]);
-			seen[nseen++] = (PerfoptStatementId){ ranked[i]->key.query_id, database };
+			seen[nseen++] = (PerfoptStatementId){ ranked[i]->key.query_id, database,
+												  &note_shown(ranked[i])->text_checked };
 		}
 		forget_shown();
 		perfopt_statement_texts(&pgss, seen, nseen);

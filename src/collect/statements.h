@@ -5,12 +5,16 @@
 #ifndef PERFOPT_COLLECT_STATEMENTS_H
 #define PERFOPT_COLLECT_STATEMENTS_H
 
+#include "datatype/timestamp.h"
+
 #include "collect/pgss.h"
 
 typedef struct PerfoptStatementId
 {
 	int64 query_id;
 	const char *database;
+	TimestampTz
+		*checked; /* when its text was last seen to be kept, 0 before; the callee's to keep */
 } PerfoptStatementId;
 
 /*
