@@ -63,6 +63,23 @@ DECLARE c CURSOR FOR SELECT value FROM perfopt.sample WHERE metric = 'test_queue
 FETCH 2 FROM c;
 MOVE 1 FROM c;
 FETCH 2 FROM c;
+-- What is begun in a subtransaction lives as long as the cursor does; one that is half read can be closed.
+SAVEPOINT s;
+DECLARE d CURSOR WITHOUT HOLD FOR SELECT value FROM perfopt.sample WHERE metric = 'test_queue_length';
+DECLARE h CURSOR WITH HOLD FOR SELECT value FROM perfopt.sample WHERE metric = 'test_queue_length' AND ts < :'day'::timestamptz + interval '2 days';
+RELEASE s;
+SAVEPOINT s;
+FETCH 1 FROM d;
+FETCH 1 FROM h;
+ROLLBACK TO s;
+CLOSE d;
+DECLARE d CURSOR FOR SELECT value FROM perfopt.sample WHERE metric = 'test_queue_length';
+FETCH 1 FROM d;
+
+-- What a subquery takes from beside it is not a sample's.
+SELECT e.ts, x.beside, x.value FROM (VALUES (1, 'a'), (2, 'b')) e (ts, name)
+LEFT JOIN LATERAL (SELECT s.value, CASE WHEN e.ts > 0 THEN e.ts END AS beside FROM perfopt.sample s
+  WHERE s.metric = 'test_queue_length' AND s.ts = :'day'::timestamptz + interval '20 s') x ON true ORDER BY 1;
 
 -- Rollups: what a bucket has does not depend on anybody's time zone.
 SELECT bucket - :'day' AS at, n, avg, min, max, sum, unit FROM perfopt.sample_5min
@@ -71,6 +88,8 @@ SET LOCAL timezone = 'Asia/Kathmandu';
 SELECT bucket - :'day' AS at, n, avg, min, max, sum, unit FROM perfopt.sample_1hour
 WHERE metric = 'test_requests_total' ORDER BY bucket;
 COMMIT;
+FETCH 2 FROM h;
+CLOSE h;
 
 -- What applications record; a sample of the same time replaces the former, be it hot or sealed.
 BEGIN;

@@ -37,14 +37,17 @@
 
 /* 17 and 18 each put one more argument among the others. */
 #if PG_VERSION_NUM >= 180000
-#define perfopt_create_foreignscan_path(root, rel, rows, startup, total) \
-	create_foreignscan_path(root, rel, NULL, rows, 0, startup, total, NIL, NULL, NULL, NIL, NIL)
+#define perfopt_create_foreignscan_path(root, rel, rows, startup, total)                          \
+	create_foreignscan_path(root, rel, NULL, rows, 0, startup, total, NIL, (rel)->lateral_relids, \
+							NULL, NIL, NIL)
 #elif PG_VERSION_NUM >= 170000
-#define perfopt_create_foreignscan_path(root, rel, rows, startup, total) \
-	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, NULL, NULL, NIL, NIL)
+#define perfopt_create_foreignscan_path(root, rel, rows, startup, total)                       \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, (rel)->lateral_relids, \
+							NULL, NIL, NIL)
 #else
-#define perfopt_create_foreignscan_path(root, rel, rows, startup, total) \
-	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, NULL, NULL, NIL)
+#define perfopt_create_foreignscan_path(root, rel, rows, startup, total)                       \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, (rel)->lateral_relids, \
+							NULL, NIL)
 #endif
 
 /* What pg_stat_activity shows while a perfopt process rests. */

@@ -198,6 +198,30 @@ follow_redirect(Transfer *transfer)
 	return true;
 }
 
+static bool
+make_room(Transfer *transfer, size_t wanted)
+{
+	size_t capacity = Max(transfer->body_capacity * 2, 8192);
+	char *body;
+
+	if (wanted <= transfer->body_capacity)
+		return true;
+	while (capacity < wanted)
+		capacity *= 2;
+	body = MemoryContextAllocExtended(perfopt_loop_context(transfer->client->loop), capacity,
+									  MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
+	if (body == NULL)
+		return false;
+	if (transfer->answer.body != NULL)
+	{
+		memcpy(body, transfer->answer.body, transfer->answer.body_length);
+		pfree(transfer->answer.body);
+	}
+	transfer->answer.body = body;
+	transfer->body_capacity = capacity;
+	return true;
+}
+
 static void
 complete(Transfer *transfer, CURLcode result)
 {
@@ -214,6 +238,15 @@ complete(Transfer *transfer, CURLcode result)
 		return;
 	if (transfer->done)
 		return;
+
+	/* Of an empty body curl says nothing. */
+	if (result == CURLE_OK && transfer->request.keep_body && answer->body == NULL)
+	{
+		if (make_room(transfer, 1))
+			answer->body[0] = '\0';
+		else
+			result = CURLE_OUT_OF_MEMORY;
+	}
 	if (transfer->refusal[0] != '\0')
 		strlcpy(message, transfer->refusal, sizeof(message));
 	else if (result == CURLE_FILESIZE_EXCEEDED)
@@ -343,30 +376,6 @@ on_header(char *data, size_t size, size_t n, void *arg)
 	snprintf(transfer->refusal, sizeof(transfer->refusal),
 			 "the answer has more than %d bytes of headers", MAX_HEADER_BYTES);
 	return 0;
-}
-
-static bool
-make_room(Transfer *transfer, size_t wanted)
-{
-	size_t capacity = Max(transfer->body_capacity * 2, 8192);
-	char *body;
-
-	if (wanted <= transfer->body_capacity)
-		return true;
-	while (capacity < wanted)
-		capacity *= 2;
-	body = MemoryContextAllocExtended(perfopt_loop_context(transfer->client->loop), capacity,
-									  MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
-	if (body == NULL)
-		return false;
-	if (transfer->answer.body != NULL)
-	{
-		memcpy(body, transfer->answer.body, transfer->answer.body_length);
-		pfree(transfer->answer.body);
-	}
-	transfer->answer.body = body;
-	transfer->body_capacity = capacity;
-	return true;
 }
 
 static size_t

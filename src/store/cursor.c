@@ -2,26 +2,26 @@
  * cursor.c
  *	  Reading samples of a stream, first the sealed ones, then the hot ones.
  *
- * Both are read through portals of SPI, so that the server prunes partitions, picks indexes and takes
- * locks as it does for any query.  Operators are qualified, since the queries run as the owner of the
+ * Both are read by queries, so that the server prunes partitions, picks indexes and takes locks as it does
+ * for any.  Operators are qualified, since the queries run as the owner of the
  * tables under whatever search_path the caller has.
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "access/tupdesc.h"
 #include "catalog/pg_type.h"
+#include "executor/executor.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "nodes/params.h"
+#include "tcop/dest.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/portal.h"
+#include "utils/plancache.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "store/stream.h"
-
-#define FETCH_ROWS 64
 
 /* Above this, what is wanted is filtered here rather than looked up in the index one by one. */
 #define MAX_LOOKUPS 64
@@ -38,7 +38,7 @@ struct PerfoptCursor
 	PerfoptStreamId id;
 	const PerfoptStream *stream;
 	MemoryContext context;
-	MemoryContext batch; /* the rows at hand */
+	MemoryContext row; /* what belongs to the row at hand */
 	TimestampTz from;
 	TimestampTz to;
 	int nseries; /* 0 is all */
@@ -47,11 +47,8 @@ struct PerfoptCursor
 	int nwanted;
 
 	Phase phase;
-	Portal portal; /* NULL while there is none */
-	HeapTuple *rows;
-	TupleDesc desc;
-	int nrows;
-	int next_row;
+	CachedPlan *plan; /* of the query at hand, as is the next */
+	QueryDesc *query; /* NULL while there is none */
 
 	PerfoptColumns columns;  /* of the chunk at hand */
 	const int32 *row_series; /* of the hot row at hand */
@@ -92,7 +89,7 @@ perfopt_cursor_open(PerfoptStreamId id, TimestampTz from, TimestampTz to, const 
 	cursor->id = id;
 	cursor->stream = &perfopt_streams[id];
 	cursor->context = context;
-	cursor->batch = AllocSetContextCreate(context, "perfopt cursor rows", ALLOCSET_DEFAULT_SIZES);
+	cursor->row = AllocSetContextCreate(context, "perfopt cursor row", ALLOCSET_DEFAULT_SIZES);
 	cursor->from = from;
 	cursor->to = to;
 	perfopt_columns_init(&cursor->columns, cursor->stream->ncolumns, 1024);
@@ -116,21 +113,56 @@ is_wanted(const PerfoptCursor *cursor, int series_id)
 	return series_id >= 0 && series_id < cursor->nwanted && cursor->wanted[series_id];
 }
 
-static Portal
-open_portal(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types, Datum *values)
+static ParamListInfo
+make_params(int nargs, const Oid *types, const Datum *values)
 {
+	ParamListInfo params = makeParamList(nargs);
+
+	for (int i = 0; i < nargs; i++)
+		params->params[i] = (ParamExternData){
+			.value = values[i], .isnull = false, .pflags = PARAM_FLAG_CONST, .ptype = types[i]
+		};
+	return params;
+}
+
+/*
+ * Begins a query with the owner's rights.  It is run by the executor directly and not in a portal, which
+ * would have a life of its own: the outer query may be a cursor, run in several subtransactions or kept
+ * over the end of its transaction, and what it holds of ours must live and end as the rest of it does.
+ */
+static void
+open_query(PerfoptCursor *cursor, SPIPlanPtr *plan, const char *sql, int nargs, Oid *types,
+		   Datum *values)
+{
+	ParamListInfo params = make_params(nargs, types, values);
+	CachedPlanSource *source;
 	Oid user;
 	int security;
-	Portal portal;
 
 	GetUserIdAndSecContext(&user, &security);
 	SetUserIdAndSecContext(perfopt_store_owner(), security | SECURITY_LOCAL_USERID_CHANGE);
 	SPI_connect();
 	perfopt_store_prepare(plan, sql, nargs, types);
-	portal = SPI_cursor_open(NULL, *plan, values, NULL, true);
 	SPI_finish();
+	source = linitial_node(CachedPlanSource, SPI_plan_get_plan_sources(*plan));
+	cursor->plan = GetCachedPlan(source, params, CurrentResourceOwner, NULL);
+	cursor->query =
+		CreateQueryDesc(linitial_node(PlannedStmt, cursor->plan->stmt_list), source->query_string,
+						GetActiveSnapshot(), InvalidSnapshot, None_Receiver, params, NULL, 0);
+	standard_ExecutorStart(cursor->query, EXEC_FLAG_SKIP_TRIGGERS);
 	SetUserIdAndSecContext(user, security);
-	return portal;
+}
+
+static void
+close_query(PerfoptCursor *cursor)
+{
+	if (cursor->query == NULL)
+		return;
+	standard_ExecutorFinish(cursor->query);
+	standard_ExecutorEnd(cursor->query);
+	FreeQueryDesc(cursor->query);
+	ReleaseCachedPlan(cursor->plan, CurrentResourceOwner);
+	cursor->query = NULL;
 }
 
 static void
@@ -143,8 +175,8 @@ open_chunks(PerfoptCursor *cursor)
 					   TimestampTzGetDatum(cursor->to), TimestampTzGetDatum(cursor->from),
 					   cursor->series };
 
-	cursor->portal = open_portal(
-		&plans[cursor->id][look_up],
+	open_query(
+		cursor, &plans[cursor->id][look_up],
 		psprintf(
 			"SELECT series_id, first_ts, n, data FROM perfopt.%s"
 			" WHERE first_ts OPERATOR(pg_catalog.>=) $1"
@@ -169,55 +201,41 @@ open_hot(PerfoptCursor *cursor)
 					 " FROM perfopt.%s WHERE ts OPERATOR(pg_catalog.>=) $1"
 					 " AND ts OPERATOR(pg_catalog.<=) $2 ORDER BY ts",
 					 cursor->stream->hot);
-	cursor->portal = open_portal(&plans[cursor->id], sql.data, 2, types, values);
+	open_query(cursor, &plans[cursor->id], sql.data, 2, types, values);
 }
 
-/* Copies the portal's next rows; false when there are none. */
-static bool
-fetch_rows(PerfoptCursor *cursor)
-{
-	MemoryContext oldcontext;
-
-	MemoryContextReset(cursor->batch);
-	SPI_connect();
-	SPI_cursor_fetch(cursor->portal, true, FETCH_ROWS);
-	oldcontext = MemoryContextSwitchTo(cursor->batch);
-	cursor->nrows = (int) SPI_processed;
-	cursor->next_row = 0;
-	if (cursor->nrows > 0)
-	{
-		cursor->desc = CreateTupleDescCopy(SPI_tuptable->tupdesc);
-		cursor->rows = palloc(cursor->nrows * sizeof(HeapTuple));
-		for (int i = 0; i < cursor->nrows; i++)
-			cursor->rows[i] = heap_copytuple(SPI_tuptable->vals[i]);
-	}
-	MemoryContextSwitchTo(oldcontext);
-	if (cursor->nrows == 0)
-	{
-		SPI_cursor_close(cursor->portal);
-		cursor->portal = NULL;
-	}
-	SPI_finish();
-	return cursor->nrows > 0;
-}
-
-/* The next row of this phase, or NULL at its end. */
-static HeapTuple
+/* The next row of this phase, which the next call overwrites, or NULL at its end. */
+static TupleTableSlot *
 next_row(PerfoptCursor *cursor, void (*open)(PerfoptCursor *))
 {
-	if (cursor->next_row == cursor->nrows)
-	{
-		if (cursor->portal == NULL)
-		{
-			MemoryContext oldcontext = MemoryContextSwitchTo(cursor->context);
+	MemoryContext oldcontext = MemoryContextSwitchTo(cursor->context);
+	EState *estate;
+	TupleTableSlot *row;
 
-			open(cursor);
-			MemoryContextSwitchTo(oldcontext);
-		}
-		if (!fetch_rows(cursor))
-			return NULL;
+	MemoryContextReset(cursor->row);
+	if (cursor->query == NULL)
+		open(cursor);
+	estate = cursor->query->estate;
+	MemoryContextSwitchTo(estate->es_query_cxt);
+	ResetPerTupleExprContext(estate);
+	row = ExecProcNode(cursor->query->planstate);
+	MemoryContextSwitchTo(cursor->context);
+	if (TupIsNull(row))
+	{
+		close_query(cursor);
+		row = NULL;
 	}
-	return cursor->rows[cursor->next_row++];
+	MemoryContextSwitchTo(oldcontext);
+	return row;
+}
+
+/* A column, which is never NULL. */
+static Datum
+column(TupleTableSlot *row, int number)
+{
+	bool isnull;
+
+	return slot_getattr(row, number, &isnull);
 }
 
 /* The first index whose time is not before ts. */
@@ -241,21 +259,21 @@ first_not_before(const PerfoptColumns *columns, TimestampTz ts)
 
 /* The samples of a chunk that lie within the cursor's range; false when there are none. */
 static bool
-slice_of_chunk(PerfoptCursor *cursor, HeapTuple row, PerfoptSlice *slice)
+slice_of_chunk(PerfoptCursor *cursor, TupleTableSlot *row, PerfoptSlice *slice)
 {
-	bool isnull;
-	int series_id = DatumGetInt32(heap_getattr(row, 1, cursor->desc, &isnull));
-	Datum first_ts = heap_getattr(row, 2, cursor->desc, &isnull);
-	Datum n = heap_getattr(row, 3, cursor->desc, &isnull);
-	Datum data = heap_getattr(row, 4, cursor->desc, &isnull);
+	int series_id = DatumGetInt32(column(row, 1));
+	MemoryContext oldcontext;
 	int first;
 	int last;
 
 	if (!is_wanted(cursor, series_id))
 		return false;
 	cursor->columns.n = 0;
-	perfopt_chunk_unpack(cursor->stream, series_id, DatumGetTimestampTz(first_ts), DatumGetInt32(n),
-						 DatumGetByteaPP(data), &cursor->columns);
+	oldcontext = MemoryContextSwitchTo(cursor->row);
+	perfopt_chunk_unpack(cursor->stream, series_id, DatumGetTimestampTz(column(row, 2)),
+						 DatumGetInt32(column(row, 3)), DatumGetByteaPP(column(row, 4)),
+						 &cursor->columns);
+	MemoryContextSwitchTo(oldcontext);
 	cursor->chunks_read++;
 	first = first_not_before(&cursor->columns, cursor->from);
 	last = cursor->to == DT_NOEND ? cursor->columns.n
@@ -287,20 +305,17 @@ plain_array(PerfoptCursor *cursor, Datum datum, Oid type, int *n)
 }
 
 static void
-take_row(PerfoptCursor *cursor, HeapTuple row)
+take_row(PerfoptCursor *cursor, TupleTableSlot *row)
 {
-	MemoryContext oldcontext = MemoryContextSwitchTo(cursor->batch);
-	bool isnull;
+	MemoryContext oldcontext = MemoryContextSwitchTo(cursor->row);
 
 	cursor->hot_rows_read++;
-	cursor->row_ts = DatumGetTimestampTz(heap_getattr(row, 1, cursor->desc, &isnull));
+	cursor->row_ts = DatumGetTimestampTz(column(row, 1));
 	cursor->row_next = 0;
 	cursor->row_n = -1;
-	cursor->row_series =
-		plain_array(cursor, heap_getattr(row, 2, cursor->desc, &isnull), INT4OID, &cursor->row_n);
+	cursor->row_series = plain_array(cursor, column(row, 2), INT4OID, &cursor->row_n);
 	for (int c = 0; c < cursor->stream->ncolumns; c++)
-		cursor->row_column[c] = plain_array(cursor, heap_getattr(row, 3 + c, cursor->desc, &isnull),
-											FLOAT8OID, &cursor->row_n);
+		cursor->row_column[c] = plain_array(cursor, column(row, 3 + c), FLOAT8OID, &cursor->row_n);
 	MemoryContextSwitchTo(oldcontext);
 }
 
@@ -327,7 +342,7 @@ slice_of_row(PerfoptCursor *cursor, PerfoptSlice *slice)
 bool
 perfopt_cursor_next(PerfoptCursor *cursor, PerfoptSlice *slice)
 {
-	HeapTuple row;
+	TupleTableSlot *row;
 
 	CHECK_FOR_INTERRUPTS();
 	if (cursor->phase == READ_CHUNKS)
@@ -336,7 +351,6 @@ perfopt_cursor_next(PerfoptCursor *cursor, PerfoptSlice *slice)
 			if (slice_of_chunk(cursor, row, slice))
 				return true;
 		cursor->phase = READ_HOT;
-		cursor->nrows = cursor->next_row = 0;
 	}
 	if (cursor->phase == READ_HOT)
 	{
@@ -356,12 +370,7 @@ perfopt_cursor_next(PerfoptCursor *cursor, PerfoptSlice *slice)
 void
 perfopt_cursor_close(PerfoptCursor *cursor)
 {
-	if (cursor->portal != NULL)
-	{
-		SPI_connect();
-		SPI_cursor_close(cursor->portal);
-		SPI_finish();
-	}
+	close_query(cursor);
 	MemoryContextDelete(cursor->context);
 }
 

@@ -124,6 +124,8 @@ target flood "$(url_of strange flood)"
 target missing "$(url_of strange missing)"
 head -c 20000 /dev/urandom >"$work/strange/garbage"
 target garbage "$(url_of strange garbage)"
+: >"$work/strange/empty"
+target empty "$(url_of strange empty)"
 printf '<html><body>Welcome</body></html>\n' | serve page
 target page "$(url_of strange page)"
 collect
@@ -132,10 +134,11 @@ like "one that stops in the middle too" "$(latest openmetrics_up stall) $(status
 like "one that sends 100 MB is cut off" "$(latest openmetrics_up flood) $(status_of flood)" '^0 failing: .*16777216'
 is "and nothing of it is kept" "$(values flood_total flood)$(values stalled stall)" ""
 is "a status other than 200 is no answer" "$(latest openmetrics_up missing) $(status_of missing)" "0 failing: the answer has status 404"
+is "an empty answer is none of harm" "$(latest openmetrics_up empty) $(status_of empty)" "1 ok: "
 like "garbage is told by its line" "$(latest openmetrics_up garbage) $(status_of garbage)" '^0 failing: the metrics cannot be read: line [0-9]+: '
 is "a web page is no metrics" "$(latest openmetrics_up page) $(status_of page)" '0 failing: the metrics cannot be read: line 1: expected a metric name at "<html><body>Welcome</body></html>"'
 is "the others have their values as ever" "$(latest openmetrics_up app) $(latest openmetrics_up modern) $(latest shop_orders_total app)" "1 1 0 0"
-sql -c 'DROP SERVER hang' -c 'DROP SERVER stall' -c 'DROP SERVER flood' -c 'DROP SERVER missing' -c 'DROP SERVER garbage' -c 'DROP SERVER page'
+sql -c 'DROP SERVER hang' -c 'DROP SERVER stall' -c 'DROP SERVER flood' -c 'DROP SERVER missing' -c 'DROP SERVER garbage' -c 'DROP SERVER page' -c 'DROP SERVER empty'
 collect
 is "a target that is no more is not in source_status" "$(status_of hang)" ""
 
