@@ -17,6 +17,7 @@
 #include "utils/memutils.h"
 #include "utils/numeric.h"
 #include "utils/snapmgr.h"
+#include "utils/timeout.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
@@ -308,6 +309,25 @@ typedef struct SourceRun
 	double wall_ms;
 } SourceRun;
 
+/*
+ * In a PG_CATCH: cleans up and returns what went wrong.  The cycle goes on; if it was cancelled because
+ * its time was up, what is left of it has a short time of its own.
+ */
+static char *
+caught_error(void)
+{
+	ErrorData *edata;
+
+	MemoryContextSwitchTo(cycle_context);
+	edata = CopyErrorData();
+	FlushErrorState();
+	AbortCurrentTransaction();
+	MemoryContextSwitchTo(cycle_context);
+	if (!get_timeout_active(STATEMENT_TIMEOUT))
+		enable_timeout_after(STATEMENT_TIMEOUT, perfopt_worker_deadline_ms(0));
+	return edata->message;
+}
+
 /* Its start where there is a loop, else its collect. */
 static void
 run_source(const PerfoptSource *source, SourceRun *run, PerfoptLoop *loop, PerfoptBatch *batch)
@@ -327,14 +347,7 @@ run_source(const PerfoptSource *source, SourceRun *run, PerfoptLoop *loop, Perfo
 	}
 	PG_CATCH();
 	{
-		ErrorData *edata;
-
-		MemoryContextSwitchTo(cycle_context);
-		edata = CopyErrorData();
-		FlushErrorState();
-		AbortCurrentTransaction();
-		MemoryContextSwitchTo(cycle_context);
-		error = edata->message;
+		error = caught_error();
 	}
 	PG_END_TRY();
 	run->error = error;
@@ -441,26 +454,69 @@ hold_extension(const char *writer)
 	return extension_problem(state);
 }
 
-/* What fails (somebody reads the oldest day just now) is tried again the next time. */
-static void
-maintain(void)
+/*
+ * Rolling up and sealing, and what is dropped, apart: a reader of samples may hold up the latter.  False
+ * when the extension is being altered just now.
+ */
+static bool
+maintain_store(void)
 {
-	static TimestampTz next = 0;
+	bool ready;
+
+	begin_transaction();
+	ready = perfopt_extension_hold() == PERFOPT_EXTENSION_READY;
+	if (ready)
+		perfopt_store_maintain(false);
+	commit_transaction();
+
+	begin_transaction();
+	if (ready && perfopt_extension_hold() == PERFOPT_EXTENSION_READY)
+		(void) perfopt_store_prune(false);
+	commit_transaction();
+	return ready;
+}
+
+static bool
+maintenance_is_due(TimestampTz next)
+{
 	static Oid maintained = InvalidOid;
 	TimestampTz now = GetCurrentTimestamp();
 	Oid extension;
 
 	begin_transaction();
 	extension = get_extension_oid("perfopt", true);
-	if ((maintained != extension || now >= next ||
-		 now < next - MAINTAIN_INTERVAL_MS * INT64CONST(1000)) &&
-		perfopt_extension_hold() == PERFOPT_EXTENSION_READY)
-	{
-		next = TimestampTzPlusMilliseconds(now, MAINTAIN_INTERVAL_MS);
-		maintained = extension;
-		perfopt_store_maintain(false);
-	}
 	commit_transaction();
+	if (!OidIsValid(extension) || (maintained == extension && now < next &&
+								   now >= next - MAINTAIN_INTERVAL_MS * INT64CONST(1000)))
+		return false;
+	maintained = extension;
+	return true;
+}
+
+/* What can't be kept in order now can be later; it is no reason to collect nothing. */
+static void
+maintain(void)
+{
+	static TimestampTz next = 0;
+	char *volatile error = NULL;
+
+	if (!maintenance_is_due(next))
+		return;
+	next = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), MAINTAIN_INTERVAL_MS);
+	PG_TRY();
+	{
+		if (!maintain_store())
+			next = 0;
+	}
+	PG_CATCH();
+	{
+		error = caught_error();
+	}
+	PG_END_TRY();
+	if (error != NULL)
+		perfopt_collect_note("store", "maintenance", error, -1, 0);
+	else
+		perfopt_collect_forget("store", "maintenance");
 }
 
 /* What there was no room for is a fact about the store, and shown where sources show theirs. */

@@ -102,6 +102,30 @@ add_entry(Reader *reader, Form_pg_class class)
 		entry->name = pstrdup(NameStr(class->relname));
 }
 
+/* Neighbours are mostly of one schema, whose name is remembered during a reading. */
+static Oid last_schema = InvalidOid;
+
+static void
+forget_schema_name(void)
+{
+	last_schema = InvalidOid;
+}
+
+static const char *
+schema_name(Oid schema)
+{
+	static char name[NAMEDATALEN];
+
+	if (schema != last_schema)
+	{
+		char *found = get_namespace_name(schema);
+
+		strlcpy(name, found ? found : "", sizeof(name));
+		last_schema = found ? schema : InvalidOid;
+	}
+	return name;
+}
+
 /* Returns how many relations count, of which no more than `limit` are read. */
 static int
 read_classes(Reader *reader, int limit)
@@ -112,6 +136,7 @@ read_classes(Reader *reader, int limit)
 	static int expected = 0;
 	int seen = 0;
 
+	forget_schema_name();
 	reader->information_schema = get_namespace_oid("information_schema", true);
 	reader->perfopt_schema = get_namespace_oid("perfopt", true);
 	/* As many as the last time and a few: what is outgrown is memory as well. */
@@ -375,23 +400,6 @@ perfopt_reading_name(PerfoptReading *reading, const char *schema, const char *na
 	else
 		reading->names_used += snprintf(to, PERFOPT_RELATION_LABEL, "%s", name) + 1;
 	return offset;
-}
-
-/* Neighbours are mostly of one schema. */
-static const char *
-schema_name(Oid schema)
-{
-	static Oid last = InvalidOid;
-	static char name[NAMEDATALEN];
-
-	if (schema != last)
-	{
-		char *found = get_namespace_name(schema);
-
-		strlcpy(name, found ? found : "", sizeof(name));
-		last = found ? schema : InvalidOid;
-	}
-	return name;
 }
 
 static void

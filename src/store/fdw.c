@@ -12,6 +12,7 @@
 #include "access/htup_details.h"
 #include "access/stratnum.h"
 #include "access/sysattr.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
@@ -46,8 +47,10 @@ perfopt_stream_of_table(Oid table)
 {
 	char *name = get_rel_name(table);
 
+	bool ours = get_rel_namespace(table) == get_namespace_oid("perfopt", true);
+
 	for (int i = 0; i < PERFOPT_NUM_STREAMS; i++)
-		if (name != NULL && strcmp(perfopt_streams[i].name, name) == 0)
+		if (ours && name != NULL && strcmp(perfopt_streams[i].name, name) == 0)
 			return i;
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_TABLE_NOT_FOUND),

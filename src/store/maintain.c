@@ -36,22 +36,38 @@ forget_series(TimestampTz now)
 		lengthof(types), types, values, NULL);
 }
 
-int
-perfopt_store_maintain(bool all)
+/* One at a time: the second finds what the first has made. */
+static void
+lock_out_others(void)
 {
 	static SPIPlanPtr lock = NULL;
+
+	perfopt_store_execute(&lock, "LOCK TABLE perfopt.stream IN SHARE UPDATE EXCLUSIVE MODE", 0,
+						  NULL, NULL, NULL);
+}
+
+void
+perfopt_store_maintain(bool all)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	SPI_connect();
+	lock_out_others();
+	perfopt_store_roll(now, all);
+	for (int id = 0; id < PERFOPT_NUM_STREAMS; id++)
+		perfopt_store_seal(id, now, all);
+	SPI_finish();
+}
+
+int
+perfopt_store_prune(bool all)
+{
 	static TimestampTz partitions_due = 0;
 	TimestampTz now = GetCurrentTimestamp();
 	int dropped = 0;
 
 	SPI_connect();
-
-	/* One at a time: the second finds what the first has made. */
-	perfopt_store_execute(&lock, "LOCK TABLE perfopt.stream IN SHARE UPDATE EXCLUSIVE MODE", 0,
-						  NULL, NULL, NULL);
-	perfopt_store_roll(now, all);
-	for (int id = 0; id < PERFOPT_NUM_STREAMS; id++)
-		perfopt_store_seal(id, now, all);
+	lock_out_others();
 	if (all || now >= partitions_due || now < partitions_due - PARTITIONS_INTERVAL_US)
 	{
 		dropped = perfopt_partition_maintain(now);
@@ -67,5 +83,6 @@ PG_FUNCTION_INFO_V1(perfopt_maintain_now);
 Datum
 perfopt_maintain_now(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT32(perfopt_store_maintain(true));
+	perfopt_store_maintain(true);
+	PG_RETURN_INT32(perfopt_store_prune(true));
 }

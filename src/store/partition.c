@@ -96,10 +96,14 @@ relation_exists(const char *name)
 	Oid types[] = { TEXTOID };
 	Datum values[] = { CStringGetTextDatum(name) };
 
+	bool exists;
+
 	SPI_execute_with_args("SELECT FROM pg_catalog.pg_class WHERE relname = $1 AND"
 						  " relnamespace = 'perfopt'::pg_catalog.regnamespace",
 						  1, types, values, NULL, false, 0);
-	return SPI_processed > 0;
+	exists = SPI_processed > 0;
+	SPI_freetuptable(SPI_tuptable);
+	return exists;
 }
 
 /* The first day of the partition that holds a day. */

@@ -179,7 +179,8 @@ perfopt_record_metric(PG_FUNCTION_ARGS)
 						errhint("Use fewer distinct labels, or raise perfopt.max_series.")));
 	perfopt_store_put(PERFOPT_RAW, wanted.series_id, ts, &value, WRITER);
 	series = Int32GetDatum(wanted.series_id);
-	perfopt_rollup_note_late(ts, PointerGetDatum(construct_array_builtin(&series, 1, INT4OID)));
+	perfopt_rollup_note_late(ts, PointerGetDatum(construct_array_builtin(&series, 1, INT4OID)),
+							 false);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

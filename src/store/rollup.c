@@ -127,17 +127,33 @@ sum_up(PerfoptStreamId id, TimestampTz start, const int *series, int nseries)
 	return bucket;
 }
 
+static void
+forget_due(TimestampTz bucket)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid types[] = { TIMESTAMPTZOID };
+	Datum values[] = { TimestampTzGetDatum(bucket) };
+
+	perfopt_store_execute(&plan,
+						  "DELETE FROM perfopt.rollup_due WHERE bucket OPERATOR(pg_catalog.=) $1",
+						  lengthof(types), types, values, NULL);
+}
+
 /* Rolls up one bucket of all series; what is hot of it from before is replaced.  False if it is empty. */
 static bool
 roll_bucket(PerfoptStreamId id, TimestampTz start)
 {
 	static SPIPlanPtr delete_plans[PERFOPT_NUM_STREAMS];
 	static SPIPlanPtr insert_plans[PERFOPT_NUM_STREAMS];
-	Bucket bucket = sum_up(id, start, NULL, 0);
 	Oid types[2 + ROLLUP_COLUMNS] = { TIMESTAMPTZOID, INT4ARRAYOID };
 	Datum values[2 + ROLLUP_COLUMNS] = { TimestampTzGetDatum(start) };
+	Bucket bucket;
 	Datum *ids;
 
+	/* Before it is summed up: samples of what is seen here are then seen too. */
+	if (id == PERFOPT_5MIN)
+		forget_due(start);
+	bucket = sum_up(id, start, NULL, 0);
 	if (bucket.n == 0)
 		return false;
 	perfopt_store_execute(&delete_plans[id],
@@ -304,6 +320,9 @@ redo_due(void)
 	static SPIPlanPtr plan = NULL;
 	Oid types[] = { INT4OID };
 	Datum limit[] = { Int32GetDatum(ROW_BATCH) };
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "perfopt rollup", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext oldcontext;
 	SPITupleTable *due;
 	int *series;
 	int n;
@@ -311,10 +330,12 @@ redo_due(void)
 	perfopt_store_execute(
 		&plan,
 		"WITH gone AS (DELETE FROM perfopt.rollup_due d USING"
-		" (SELECT bucket, series_id FROM perfopt.rollup_due ORDER BY bucket LIMIT $1) w"
+		" (SELECT u.bucket, u.series_id FROM perfopt.rollup_due u, perfopt.stream t"
+		"  WHERE t.name OPERATOR(pg_catalog.=) 'sample_5min'"
+		"  AND u.bucket OPERATOR(pg_catalog.<) t.rolled_until ORDER BY u.bucket LIMIT $1) w"
 		" WHERE d.bucket OPERATOR(pg_catalog.=) w.bucket"
 		" AND d.series_id OPERATOR(pg_catalog.=) w.series_id RETURNING d.bucket, d.series_id)"
-		" SELECT bucket, series_id FROM gone ORDER BY bucket, series_id",
+		" SELECT DISTINCT bucket, series_id FROM gone ORDER BY bucket, series_id",
 		lengthof(types), types, limit, NULL);
 	due = SPI_tuptable;
 	n = (int) SPI_processed;
@@ -330,12 +351,16 @@ redo_due(void)
 		series[nseries++] = DatumGetInt32(SPI_getbinval(due->vals[i], due->tupdesc, 2, &isnull));
 		if (!last)
 			continue;
+		oldcontext = MemoryContextSwitchTo(context);
 		redo(PERFOPT_5MIN, start, series, nseries);
 		redo(PERFOPT_1HOUR, bucket_of(PERFOPT_1HOUR, start), series, nseries);
+		MemoryContextSwitchTo(oldcontext);
+		MemoryContextReset(context);
 		nseries = 0;
 		CHECK_FOR_INTERRUPTS();
 	}
 	SPI_freetuptable(due);
+	MemoryContextDelete(context);
 	return n;
 }
 
@@ -353,16 +378,17 @@ perfopt_store_roll(TimestampTz now, bool all)
 }
 
 void
-perfopt_rollup_note_late(TimestampTz ts, Datum series)
+perfopt_rollup_note_late(TimestampTz ts, Datum series, bool soon)
 {
 	static SPIPlanPtr plan = NULL;
-	Oid types[] = { TIMESTAMPTZOID, INT4ARRAYOID };
-	Datum values[] = { TimestampTzGetDatum(bucket_of(PERFOPT_5MIN, ts)), series };
+	Oid types[] = { TIMESTAMPTZOID, INT4ARRAYOID, BOOLOID };
+	Datum values[] = { TimestampTzGetDatum(bucket_of(PERFOPT_5MIN, ts)), series,
+					   BoolGetDatum(soon) };
 
 	perfopt_store_execute(&plan,
 						  "INSERT INTO perfopt.rollup_due (bucket, series_id)"
 						  " SELECT $1, s FROM perfopt.stream t, pg_catalog.unnest($2) s"
 						  " WHERE t.name OPERATOR(pg_catalog.=) 'sample_5min'"
-						  " AND t.rolled_until OPERATOR(pg_catalog.>) $1 ON CONFLICT DO NOTHING",
+						  " AND (NOT $3 OR t.rolled_until OPERATOR(pg_catalog.>) $1)",
 						  lengthof(types), types, values, NULL);
 }

@@ -113,9 +113,26 @@ explain_scan(ForeignScanState *node, ExplainState *es)
 	ExplainPropertyInteger("Series Read", NULL, state->nchosen, es);
 	ExplainPropertyInteger("Series Skipped", NULL, state->nall - state->nchosen, es);
 	ExplainPropertyInteger("Chunks Read", NULL, state->chunks_read, es);
-	ExplainPropertyInteger("Chunks Skipped", NULL,
-						   Max(count_chunks(state->stream) - state->chunks_read, 0), es);
+	/* auto_explain asks when the query has ended, and there is no way to count them. */
+	if (ActiveSnapshotSet())
+		ExplainPropertyInteger("Chunks Skipped", NULL,
+							   Max(count_chunks(state->stream) - state->chunks_read, 0), es);
 	ExplainPropertyInteger("Hot Rows Read", NULL, state->hot_rows_read, es);
+}
+
+/* Rows are filled in by the columns' places. */
+static void
+check_columns(Relation table, PerfoptStreamId stream)
+{
+	TupleDesc desc = RelationGetDescr(table);
+	int expected = PERFOPT_ATTR_FIRST_VALUE + (stream == PERFOPT_RAW ? 1 : 5);
+
+	if (desc->natts != expected || TupleDescAttr(desc, expected - 1)->atttypid != TEXTOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INCONSISTENT_DESCRIPTOR_INFORMATION),
+				 errmsg("the columns of \"%s\" are not those that perfopt made",
+						RelationGetRelationName(table)),
+				 errhint("Undo what was altered; a view over the table can have other columns.")));
 }
 
 static void
@@ -128,6 +145,7 @@ begin_scan(ForeignScanState *node, int eflags)
 		return;
 	state = palloc0(sizeof(StoreScan));
 	state->stream = perfopt_stream_of_table(RelationGetRelid(node->ss.ss_currentRelation));
+	check_columns(node->ss.ss_currentRelation, state->stream);
 	state->strategies = linitial(plan->fdw_private);
 	state->series_qual = ExecInitQual(linitial(plan->fdw_exprs), &node->ss.ps);
 	state->bounds = ExecInitExprList(lsecond(plan->fdw_exprs), &node->ss.ps);

@@ -22,9 +22,14 @@
 #define COUNT_INTERVAL_MS (60 * 1000)
 #define AMPLE_SHARE 10
 
-/* $1 metrics, $2 labels.  A scalar subquery for each, which is a look-up in an index each. */
+/*
+ * $1 metrics, $2 labels.  A scalar subquery for each, which is a look-up in an index each.  The id is
+ * negative of a series that was not seen for a day.
+ */
 static const char *const select_query =
-	"SELECT k.metric_id, (SELECT s.series_id FROM perfopt.series s"
+	"SELECT k.metric_id, (SELECT CASE WHEN s.last_seen OPERATOR(pg_catalog.<)"
+	"   (pg_catalog.now() OPERATOR(pg_catalog.-) '1 day'::pg_catalog.interval)"
+	"   THEN OPERATOR(pg_catalog.-) s.series_id ELSE s.series_id END FROM perfopt.series s"
 	"  WHERE s.metric_id OPERATOR(pg_catalog.=) k.metric_id"
 	"  AND s.labels OPERATOR(pg_catalog.=) k.labels)"
 	" FROM (SELECT w.n, w.labels::pg_catalog.jsonb AS labels, (SELECT m.metric_id"
@@ -69,6 +74,23 @@ execute_by_index(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types, Datum
 	AtEOXact_GUC(true, guc_level);
 }
 
+/*
+ * Maintenance removes series that were not seen for long, and who has looked one up writes to it for a
+ * while before it is noted as seen.
+ */
+static void
+note_seen(Datum *ids, int n)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid types[] = { INT4ARRAYOID };
+	Datum values[] = { PointerGetDatum(construct_array_builtin(ids, n, INT4OID)) };
+
+	perfopt_store_execute(&plan,
+						  "UPDATE perfopt.series SET last_seen = pg_catalog.now()"
+						  " WHERE series_id OPERATOR(pg_catalog.=) ANY ($1)",
+						  lengthof(types), types, values, NULL);
+}
+
 static void
 look_up(PerfoptSeriesName *names, const int *rows, int nrows)
 {
@@ -76,7 +98,9 @@ look_up(PerfoptSeriesName *names, const int *rows, int nrows)
 	Oid types[] = { TEXTARRAYOID, TEXTARRAYOID };
 	Datum *metrics = palloc(nrows * sizeof(Datum));
 	Datum *labels = palloc(nrows * sizeof(Datum));
+	Datum *unseen = palloc(nrows * sizeof(Datum));
 	Datum values[2];
+	int nunseen = 0;
 
 	for (int i = 0; i < nrows; i++)
 	{
@@ -96,9 +120,13 @@ look_up(PerfoptSeriesName *names, const int *rows, int nrows)
 		Datum series_id = SPI_getbinval(tuple, SPI_tuptable->tupdesc, 2, &unknown);
 
 		name->metric_id = unknown_metric ? 0 : DatumGetInt32(metric_id);
-		name->series_id = unknown ? 0 : DatumGetInt32(series_id);
+		name->series_id = unknown ? 0 : abs(DatumGetInt32(series_id));
+		if (!unknown && DatumGetInt32(series_id) < 0)
+			unseen[nunseen++] = Int32GetDatum(name->series_id);
 	}
 	SPI_freetuptable(SPI_tuptable);
+	if (nunseen > 0)
+		note_seen(unseen, nunseen);
 }
 
 static int64

@@ -444,7 +444,7 @@ perfopt_store_append(PerfoptBatch *batch, TimestampTz ts)
 	if (n > 0)
 	{
 		insert_row(batch, writer, series, perfopt_float8_array(values, n));
-		perfopt_rollup_note_late(batch->ts, series);
+		perfopt_rollup_note_late(batch->ts, series, true);
 	}
 	SPI_finish();
 	MemoryContextSwitchTo(oldcontext);

@@ -88,11 +88,17 @@ extern void perfopt_store_committed(PerfoptBatch *batch);
 extern void perfopt_store_describe(const PerfoptMetric *metrics, int nmetrics);
 
 /*
- * Inside a transaction, as the extension's owner: rolls up, seals, makes the partitions of today and
- * tomorrow (UTC) and drops those past their retention.  Bounded work, unless `all` asks for everything
- * that there is to do.  Returns how many partitions were dropped.
+ * Inside a transaction, as the extension's owner: rolls up and seals.  Bounded work, unless `all` asks for
+ * everything that there is to do.
  */
-extern int perfopt_store_maintain(bool all);
+extern void perfopt_store_maintain(bool all);
+
+/*
+ * Likewise, each hour or if `all` asks for it: makes the partitions of today and tomorrow (UTC), drops
+ * those past their retention, which waits for who reads samples, and forgets series that nobody has
+ * seen for long if they are many.  Returns how many partitions were dropped.
+ */
+extern int perfopt_store_prune(bool all);
 
 /* The resolutions in which samples are kept; each is a foreign table of that name. */
 typedef enum PerfoptStreamId

@@ -88,13 +88,14 @@ INSERT INTO perfopt.stream (name) VALUES ('sample'), ('sample_5min'), ('sample_1
 COMMENT ON TABLE perfopt.stream IS
   'The three resolutions in which samples are kept, and the time up to which buckets of the two rollups are complete. Example: SELECT name, now() - rolled_until AS behind FROM perfopt.stream;';
 
+-- Without a unique key: one who adds a row must not find that of another, whose sample is another's.
 CREATE TABLE perfopt.rollup_due (
   bucket timestamptz NOT NULL,
-  series_id int NOT NULL,
-  PRIMARY KEY (bucket, series_id)
+  series_id int NOT NULL
 );
+CREATE INDEX rollup_due_bucket_idx ON perfopt.rollup_due (bucket);
 COMMENT ON TABLE perfopt.rollup_due IS
-  'Five-minute buckets that a late sample has changed after they were rolled up; the next maintenance does them again. Example: SELECT count(*) FROM perfopt.rollup_due;';
+  'Five-minute buckets that a late sample has changed, or may change when its transaction ends; those that were rolled up are done again by the next maintenance. Example: SELECT count(*) FROM perfopt.rollup_due;';
 
 CREATE FUNCTION perfopt.store_handler() RETURNS fdw_handler
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'perfopt_store_handler';

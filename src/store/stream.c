@@ -113,6 +113,7 @@ perfopt_stream_lock(PerfoptStreamId id)
 	perfopt_store_execute(
 		&plan, "SELECT FROM perfopt.stream WHERE name OPERATOR(pg_catalog.=) $1 FOR UPDATE",
 		lengthof(types), types, values, NULL);
+	SPI_freetuptable(SPI_tuptable);
 }
 
 TimestampTz

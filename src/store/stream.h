@@ -74,8 +74,11 @@ extern int perfopt_store_seal(PerfoptStreamId id, TimestampTz now, bool all);
 /* Rolls up what is complete; a bounded number of buckets, or all. */
 extern void perfopt_store_roll(TimestampTz now, bool all);
 
-/* Under SPI: notes that samples of these series (int4[]) came after their bucket was rolled up, if so. */
-extern void perfopt_rollup_note_late(TimestampTz ts, Datum series);
+/*
+ * Under SPI: notes that samples of these series (int4[]) came after their bucket was rolled up, if so; or
+ * may yet, unless the transaction ends soon.
+ */
+extern void perfopt_rollup_note_late(TimestampTz ts, Datum series, bool soon);
 
 /* The start of the partition of a stream's chunks that holds ts, and the start of the next. */
 extern TimestampTz perfopt_period_start(PerfoptStreamId id, TimestampTz ts);
