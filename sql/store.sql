@@ -56,6 +56,15 @@ SELECT count(*) FROM perfopt.sample WHERE metric = 'test_queue_length' AND ts >=
 SELECT count(*) FROM perfopt.sample WHERE metric = 'test_queue_length' AND ts = :'day'::timestamptz + interval '20 s';
 SELECT m.name, count(s.ts) FROM (VALUES ('test_queue_length'), ('no_such')) m (name)
 LEFT JOIN LATERAL (SELECT s.ts FROM perfopt.sample s WHERE s.metric = m.name LIMIT 3) s ON true GROUP BY 1 ORDER BY 1;
+-- What a view hides is not shown to a function that tells what it is asked.
+CREATE FUNCTION pg_temp.tell(text) RETURNS boolean LANGUAGE plpgsql COST 0.001 AS $$
+BEGIN
+  RAISE NOTICE 'asked about %', $1;
+  RETURN true;
+END $$;
+CREATE TEMP VIEW shown WITH (security_barrier) AS
+  SELECT metric FROM perfopt.sample WHERE metric LIKE 'test_q%' AND value > 60;
+SELECT count(*) FROM shown WHERE pg_temp.tell(metric);
 -- A scan can be begun again, and go on in a cursor.
 SELECT d.n, (SELECT count(*) FROM perfopt.sample s WHERE s.metric = 'test_queue_length' AND s.ts < :'day'::timestamptz + d.n * interval '1 day')
 FROM generate_series(1, 2) d (n);

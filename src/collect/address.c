@@ -23,6 +23,7 @@ static const Block blocks4[] = {
 	{ { 169, 254 }, 16, PERFOPT_ADDRESS_NEVER },
 	{ { 100, 100, 100, 200 }, 32, PERFOPT_ADDRESS_NEVER }, /* metadata of Alibaba Cloud */
 	{ { 192, 0, 0, 192 }, 32, PERFOPT_ADDRESS_NEVER },     /* metadata of Oracle Cloud */
+	{ { 168, 63, 129, 16 }, 32, PERFOPT_ADDRESS_NEVER },   /* the host's services in Azure */
 	{ { 224 }, 3, PERFOPT_ADDRESS_NEVER },                 /* multicast, reserved, broadcast */
 	{ { 127 }, 8, PERFOPT_ADDRESS_PRIVATE },
 	{ { 10 }, 8, PERFOPT_ADDRESS_PRIVATE },
@@ -36,8 +37,8 @@ static const Block blocks6[] = {
 	{ { [15] = 1 }, 128, PERFOPT_ADDRESS_PRIVATE },
 	{ { 0xfe, 0x80 }, 10, PERFOPT_ADDRESS_NEVER },
 	{ { 0xff }, 8, PERFOPT_ADDRESS_NEVER },
-	/* fd00:ec2::254 and fd20:ce::254: metadata of Amazon's and Google's cloud */
-	{ { 0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, 0x54 }, 128, PERFOPT_ADDRESS_NEVER },
+	/* fd00:ec2::/32 and fd20:ce::254: metadata and other services of Amazon's cloud, Google's metadata */
+	{ { 0xfd, 0x00, 0x0e, 0xc2 }, 32, PERFOPT_ADDRESS_NEVER },
 	{ { 0xfd, 0x20, 0x00, 0xce, [14] = 0x02, 0x54 }, 128, PERFOPT_ADDRESS_NEVER },
 	{ { 0xfc }, 7, PERFOPT_ADDRESS_PRIVATE },
 	{ { 0xfe, 0xc0 }, 10, PERFOPT_ADDRESS_PRIVATE }, /* site-local, of old */

@@ -17,7 +17,7 @@ CREATE TABLE perfopt.custom_metric (
   timeout interval NOT NULL DEFAULT '1 s',
   row_limit int NOT NULL DEFAULT 100,
   enabled boolean NOT NULL DEFAULT true,
-  owner name NOT NULL DEFAULT current_user
+  owner regrole NOT NULL DEFAULT quote_ident(current_user)::regrole
 );
 COMMENT ON TABLE perfopt.custom_metric IS
   'A query as a source of a metric, run read-only with its owner''s rights in a process of its own; how it fares is in perfopt.source_status (source custom). Only its owner can change it. Example: INSERT INTO perfopt.custom_metric (name, sql, unit) VALUES (''app_orders_open'', ''SELECT region, count(*) AS value FROM shop.orders WHERE state = 1 GROUP BY region'', ''orders'');';
@@ -37,7 +37,7 @@ COMMENT ON COLUMN perfopt.custom_metric.row_limit IS
   'Most rows that it may return, 1 to 1000: one that returns more fails.';
 COMMENT ON COLUMN perfopt.custom_metric.enabled IS 'Whether it is run.';
 COMMENT ON COLUMN perfopt.custom_metric.owner IS
-  'Role that defined it and with whose rights it is run; only a superuser can set another.';
+  'Role that defined it and with whose rights it is run, as long as it may define custom metrics; only a superuser can set another.';
 
 CREATE FUNCTION perfopt.check_custom_metric() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -66,11 +66,11 @@ BEGIN
     RAISE EXCEPTION 'metric "%" has no unit', NEW.name USING ERRCODE = 'invalid_parameter_value',
       HINT = 'Give a base unit (seconds, bytes, ratio), or say what is counted.';
   END IF;
-  IF NEW.collect_interval NOT BETWEEN interval '1 s' AND interval '1 day' THEN
+  IF extract(epoch FROM NEW.collect_interval) NOT BETWEEN extract(epoch FROM interval '1 s') AND extract(epoch FROM interval '1 day') THEN
     RAISE EXCEPTION 'collect_interval of metric "%" must be from 1 s to 1 day, not %', NEW.name, NEW.collect_interval
       USING ERRCODE = 'invalid_parameter_value', HINT = 'For example ''1 min''.';
   END IF;
-  IF NEW.timeout NOT BETWEEN interval '1 ms' AND interval '10 s' THEN
+  IF extract(epoch FROM NEW.timeout) NOT BETWEEN extract(epoch FROM interval '1 ms') AND extract(epoch FROM interval '10 s') THEN
     RAISE EXCEPTION 'timeout of metric "%" must be from 1 ms to 10 s, not %', NEW.name, NEW.timeout
       USING ERRCODE = 'invalid_parameter_value', HINT = 'For example ''1 s''.';
   END IF;
@@ -83,8 +83,10 @@ BEGIN
     RAISE EXCEPTION 'metric "%" exists already as a %', NEW.name, other USING ERRCODE = 'duplicate_object',
       HINT = 'Choose another name.';
   END IF;
-  -- pg_restore switches this off, as for functions: what the query needs may not be there yet.
-  IF current_setting('check_function_bodies')::boolean THEN
+  -- Analysing a query can run code of its author's, so only the author does it. pg_restore switches it
+  -- off, as for functions: what the query needs may not be there yet.
+  IF (TG_OP = 'INSERT' OR NEW.sql <> OLD.sql) AND NEW.owner = quote_ident(current_user)::regrole
+     AND current_setting('check_function_bodies')::boolean THEN
     PERFORM perfopt.check_custom_sql(NEW.sql);
   END IF;
   RETURN NEW;
@@ -111,9 +113,9 @@ CREATE TRIGGER describe_custom_metric AFTER INSERT OR UPDATE ON perfopt.custom_m
 
 ALTER TABLE perfopt.custom_metric ENABLE ROW LEVEL SECURITY;
 CREATE POLICY anybody_reads ON perfopt.custom_metric FOR SELECT USING (true);
-CREATE POLICY owner_inserts ON perfopt.custom_metric FOR INSERT WITH CHECK (owner = current_user);
+CREATE POLICY owner_inserts ON perfopt.custom_metric FOR INSERT WITH CHECK (owner = quote_ident(current_user)::regrole);
 CREATE POLICY owner_updates ON perfopt.custom_metric FOR UPDATE
-  USING (owner = current_user) WITH CHECK (owner = current_user);
-CREATE POLICY owner_deletes ON perfopt.custom_metric FOR DELETE USING (owner = current_user);
+  USING (owner = quote_ident(current_user)::regrole) WITH CHECK (owner = quote_ident(current_user)::regrole);
+CREATE POLICY owner_deletes ON perfopt.custom_metric FOR DELETE USING (owner = quote_ident(current_user)::regrole);
 
 SELECT pg_catalog.pg_extension_config_dump('perfopt.custom_metric', '');

@@ -31,7 +31,8 @@
 typedef struct CustomQuery
 {
 	char *sql;
-	char *owner;
+	Oid owner;
+	bool may_define; /* its owner, still */
 	int timeout_ms;
 	int row_limit;
 } CustomQuery;
@@ -131,8 +132,10 @@ read_query(const char *name, CustomQuery *query)
 	bool found, isnull;
 
 	perfopt_collect_begin_sql();
-	SPI_execute_with_args("SELECT sql, owner::pg_catalog.text, row_limit,"
-						  " (pg_catalog.date_part('epoch', timeout) * 1000)::pg_catalog.int4"
+	SPI_execute_with_args("SELECT sql, owner::pg_catalog.oid, row_limit,"
+						  " (pg_catalog.date_part('epoch', timeout) * 1000)::pg_catalog.int4,"
+						  " COALESCE(pg_catalog.has_table_privilege(owner::pg_catalog.oid,"
+						  "  'perfopt.custom_metric', 'INSERT'), false)"
 						  " FROM perfopt.custom_metric WHERE name = $1",
 						  1, types, values, NULL, true, 1);
 	found = SPI_processed == 1;
@@ -142,9 +145,10 @@ read_query(const char *name, CustomQuery *query)
 		TupleDesc desc = SPI_tuptable->tupdesc;
 
 		query->sql = MemoryContextStrdup(context, SPI_getvalue(tuple, desc, 1));
-		query->owner = MemoryContextStrdup(context, SPI_getvalue(tuple, desc, 2));
+		query->owner = DatumGetObjectId(SPI_getbinval(tuple, desc, 2, &isnull));
 		query->row_limit = DatumGetInt32(SPI_getbinval(tuple, desc, 3, &isnull));
 		query->timeout_ms = DatumGetInt32(SPI_getbinval(tuple, desc, 4, &isnull));
+		query->may_define = DatumGetBool(SPI_getbinval(tuple, desc, 5, &isnull));
 	}
 	SPI_finish();
 	PopActiveSnapshot();
@@ -231,7 +235,7 @@ append_rows(StringInfo record, uint64 nrows)
 static void
 run_query(const CustomQuery *query, StringInfo record)
 {
-	Oid owner, userid;
+	Oid userid;
 	int sec_context;
 	SPIPlanPtr plan;
 
@@ -239,10 +243,9 @@ run_query(const CustomQuery *query, StringInfo record)
 	StartTransactionCommand();
 	XactReadOnly = true;
 	PushActiveSnapshot(GetTransactionSnapshot());
-	owner = get_role_oid(query->owner, false);
 	GetUserIdAndSecContext(&userid, &sec_context);
-	SetUserIdAndSecContext(owner, sec_context | SECURITY_LOCAL_USERID_CHANGE |
-									  SECURITY_RESTRICTED_OPERATION);
+	SetUserIdAndSecContext(query->owner, sec_context | SECURITY_LOCAL_USERID_CHANGE |
+											 SECURITY_RESTRICTED_OPERATION);
 	enable_timeout_after(STATEMENT_TIMEOUT, query->timeout_ms);
 	SPI_connect();
 	plan = prepare_query(query->sql);
@@ -334,7 +337,12 @@ run_metric(PerfoptHelperArea *area, const char *name)
 	const char *error;
 
 	initStringInfo(&rows);
-	error = read_query(name, &query) ? try_query(&query, &rows) : "it is gone";
+	if (!read_query(name, &query))
+		error = "it is gone";
+	else if (!query.may_define)
+		error = "its owner may not define custom metrics any more";
+	else
+		error = try_query(&query, &rows);
 	if (error != NULL)
 		resetStringInfo(&rows);
 	cpu_ms = clock_ms(CLOCK_PROCESS_CPUTIME_ID) - cpu_ms;

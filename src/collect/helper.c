@@ -144,7 +144,9 @@ perfopt_helper_wait(PerfoptHelper *helper, long timeout_ms)
 			break;
 		if (GetBackgroundWorkerPid(helper->handle, &pid) == BGWH_STOPPED)
 		{
-			say_why_it_ended(area);
+			/* It may have finished since the look above. */
+			if (pg_atomic_read_u32(&area->done) == 0)
+				say_why_it_ended(area);
 			break;
 		}
 		if (TimestampDifferenceExceeds(area->deadline, GetCurrentTimestamp(), GRACE_MS))

@@ -311,7 +311,10 @@ connect_to(Probe *probe, int naddresses, const char *addresses)
 	else if (PQstatus(probe->conn) == CONNECTION_BAD)
 		finish(probe, PQerrorMessage(probe->conn));
 	else
+	{
+		PQsetNoticeReceiver(probe->conn, perfopt_target_ignore_notice, NULL);
 		watch(probe, PERFOPT_LOOP_WRITE, on_connecting);
+	}
 }
 
 static void

@@ -19,7 +19,16 @@
 #define DEFAULT_PORT 6379
 
 /* INFO has some 10 kB; who sends more than this is no Redis that we want in our memory. */
-#define MAX_REPLY_BYTES (4 * 1024 * 1024)
+#define MAX_BYTES (1024 * 1024)
+
+/* A list that is announced costs memory and time before it comes; ours have some dozens of elements. */
+#define MAX_ELEMENTS 1000
+
+#if HIREDIS_MAJOR >= 1
+typedef size_t ElementCount;
+#else
+typedef int ElementCount;
+#endif
 
 #define MAX_ERROR 256
 #define MAX_ARGUMENTS 4
@@ -46,6 +55,8 @@ typedef struct Probe
 	PerfoptLoop *loop;
 	PerfoptStream *stream;
 	redisReader *reader; /* foreign memory */
+	size_t received;
+	bool too_large;
 	PerfoptTimer deadline;
 	int timeout_ms;
 	bool connected;
@@ -87,6 +98,7 @@ finish(Probe *probe, const char *error, size_t length)
 	}
 	probe->answer.wall_ms = seconds_since(probe->began_us) * 1000.0;
 	perfopt_stream_close(probe->stream);
+	free_reader(probe);
 	perfopt_loop_clear_timer(probe->loop, &probe->deadline);
 	perfopt_loop_end_task(probe->loop);
 }
@@ -226,12 +238,19 @@ on_latency(Probe *probe, const redisReply *reply)
 	finish(probe, NULL, 0);
 }
 
+/* What is wrong with AUTH may repeat the password; what sort of error it is may not. */
+static size_t
+shown_of_error(const Probe *probe, const redisReply *reply)
+{
+	return probe->question == ASKED_AUTH ? strcspn(reply->str, " ") : reply->len;
+}
+
 static void
 on_reply(Probe *probe, const redisReply *reply)
 {
 	if (reply->type == REDIS_REPLY_ERROR && probe->question <= ASKED_INFO)
 	{
-		finish(probe, reply->str, reply->len);
+		finish(probe, reply->str, shown_of_error(probe, reply));
 		return;
 	}
 	switch (probe->question)
@@ -254,22 +273,63 @@ on_reply(Probe *probe, const redisReply *reply)
 	}
 }
 
+static redisReplyObjectFunctions default_functions;
+
+static void *
+create_array(const redisReadTask *task, ElementCount n)
+{
+	Probe *probe = task->privdata;
+
+	probe->too_large = n > MAX_ELEMENTS;
+	return probe->too_large ? NULL : default_functions.createArray(task, n);
+}
+
+static bool
+create_reader(Probe *probe)
+{
+	static redisReplyObjectFunctions functions;
+
+	probe->reader = redisReaderCreate();
+	if (probe->reader == NULL)
+		return false;
+	if (default_functions.createArray == NULL)
+	{
+		default_functions = *probe->reader->fn;
+		functions = default_functions;
+		functions.createArray = create_array;
+	}
+	probe->reader->fn = &functions;
+	probe->reader->privdata = probe;
+	return true;
+}
+
+static void
+finish_bad_reply(Probe *probe)
+{
+	if (probe->too_large)
+		finish_with(probe, "the answer is too large");
+	else
+		finish_with(probe, probe->reader->errstr);
+}
+
 static void
 on_received(const char *data, size_t length, void *arg)
 {
 	Probe *probe = arg;
 	void *reply = NULL;
 
-	if (redisReaderFeed(probe->reader, data, length) != REDIS_OK)
+	probe->received += length;
+	probe->too_large = probe->received > MAX_BYTES;
+	if (probe->too_large || redisReaderFeed(probe->reader, data, length) != REDIS_OK)
 	{
-		finish_with(probe, probe->reader->errstr);
+		finish_bad_reply(probe);
 		return;
 	}
 	while (!probe->done)
 	{
 		if (redisReaderGetReply(probe->reader, &reply) != REDIS_OK)
 		{
-			finish_with(probe, probe->reader->errstr);
+			finish_bad_reply(probe);
 			return;
 		}
 		if (reply == NULL)
@@ -277,8 +337,6 @@ on_received(const char *data, size_t length, void *arg)
 		on_reply(probe, reply);
 		freeReplyObject(reply);
 	}
-	if (probe->reader->len > MAX_REPLY_BYTES)
-		finish_with(probe, "the answer is too large");
 }
 
 static const char *
@@ -322,8 +380,7 @@ perfopt_redis_start(PerfoptLoop *loop, const PerfoptTarget *target, int timeout_
 	probe->timeout_ms = timeout_ms;
 	probe->began_us = perfopt_loop_now_us();
 	perfopt_loop_at_end(loop, free_reader, probe);
-	probe->reader = redisReaderCreate();
-	if (probe->reader == NULL)
+	if (!create_reader(probe))
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	perfopt_stream_options_of(target, DEFAULT_PORT, &options);
 	probe->stream = perfopt_stream_open(loop, &options, &callbacks, probe);

@@ -11,6 +11,7 @@
 
 #include "compat.h"
 #include "load/remote.h"
+#include "target/target.h"
 
 void
 load_remote_params(const char *conninfo, const char *application_name, const char **keywords,
@@ -24,11 +25,6 @@ load_remote_params(const char *conninfo, const char *application_name, const cha
 	keywords[2] = "client_encoding";
 	values[2] = GetDatabaseEncodingName();
 	keywords[3] = values[3] = NULL;
-}
-
-void
-load_remote_ignore_notice(void *arg, const PGresult *result)
-{
 }
 
 char *
@@ -82,7 +78,7 @@ load_remote_connect(const char *conninfo, const char *application_name)
 		ReleaseExternalFD();
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	}
-	PQsetNoticeReceiver(conn, load_remote_ignore_notice, NULL);
+	PQsetNoticeReceiver(conn, perfopt_target_ignore_notice, NULL);
 
 	PG_TRY();
 	{

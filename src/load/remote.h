@@ -24,9 +24,6 @@ extern void load_remote_close(PGconn *conn);
 extern void load_remote_params(const char *conninfo, const char *application_name,
 							   const char **keywords, const char **values);
 
-/* A session has nobody to show notices to; libpq would print them into the server's log. */
-extern void load_remote_ignore_notice(void *arg, const PGresult *result);
-
 /* libpq's message without its line break at the end, palloc'd. */
 extern char *load_remote_error(PGconn *conn);
 

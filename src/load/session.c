@@ -15,6 +15,7 @@
 #include "load/engine.h"
 #include "load/remote.h"
 #include "sampler/sampler.h"
+#include "target/target.h"
 
 #define FIRST_BACKOFF_NS (100 * LOAD_NS_PER_MS)
 #define MAX_BACKOFF_DOUBLINGS 5
@@ -88,7 +89,7 @@ load_session_connect(Engine *engine, Session *session)
 		ReleaseExternalFD();
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	}
-	PQsetNoticeReceiver(session->conn, load_remote_ignore_notice, NULL);
+	PQsetNoticeReceiver(session->conn, perfopt_target_ignore_notice, NULL);
 	if (PQstatus(session->conn) == CONNECTION_BAD)
 		connection_failed(engine, session);
 	else

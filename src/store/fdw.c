@@ -222,13 +222,19 @@ get_plan(PlannerInfo *root, RelOptInfo *baserel, Oid table, ForeignPath *best_pa
 	List *time_quals = NIL;
 	ListCell *lc;
 
-	foreach (lc, extract_actual_clauses(scan_clauses, false))
+	foreach (lc, scan_clauses)
 	{
-		Expr *clause = lfirst(lc);
+		RestrictInfo *info = lfirst_node(RestrictInfo, lc);
+		Expr *clause = info->clause;
 		Expr *bound;
 		int strategy;
 
-		if (only_describes_series(clause, baserel->relid, value_attributes))
+		if (info->pseudoconstant)
+			continue;
+		/* What is to see only what a view's own conditions let through comes after these. */
+		if (info->security_level > baserel->baserestrict_min_security && !info->leakproof)
+			local_quals = lappend(local_quals, clause);
+		else if (only_describes_series(clause, baserel->relid, value_attributes))
 			series_quals = lappend(series_quals, clause);
 		else if (bounds_time(clause, baserel->relid, &strategy, &bound))
 		{

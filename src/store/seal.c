@@ -22,8 +22,9 @@
 /* So much memory holds the samples of the series that are sealed in one pass over the rows. */
 #define PASS_BYTES (2 * 1024 * 1024)
 
-/* Rows sealed at a time, which bounds the rows that are held. */
+/* Rows sealed at a time, which bounds the rows that are held, and about how many samples, which takes time. */
 #define ROWS_AT_ONCE 1440
+#define SAMPLES_AT_ONCE 1000000
 
 /* What a cycle spends on a backlog; the rest is for the next. */
 #define SEAL_US (250 * INT64CONST(1000))
@@ -99,10 +100,14 @@ compare_ids(const void *a, const void *b)
 	return *(const int *) a - *(const int *) b;
 }
 
-/* How many samples each series has, in order of ids. */
+/*
+ * How many samples each series has, in order of ids.  Where the rows have many samples, the later rows are
+ * left for the next time.
+ */
 static Part *
-count_parts(const Rows *rows, MemoryContext row_context, int *nparts)
+count_parts(Rows *rows, MemoryContext row_context, int *nparts)
 {
+	int64 nsamples = 0;
 	int capacity = 1024;
 	int *counts = palloc0(capacity * sizeof(int));
 	Part *parts;
@@ -115,6 +120,12 @@ count_parts(const Rows *rows, MemoryContext row_context, int *nparts)
 		const int *ids = (const int *) ARR_DATA_PTR(series);
 
 		MemoryContextSwitchTo(oldcontext);
+		nsamples += length_of(series);
+		if (r > 0 && nsamples > SAMPLES_AT_ONCE)
+		{
+			rows->n = r;
+			break;
+		}
 		for (int i = 0; i < length_of(series); i++)
 		{
 			if (ids[i] < 0)

@@ -143,27 +143,24 @@ count_series(void)
 	return n;
 }
 
-/*
- * How many of so many series there is room for.  To count them all takes longer than to add a few, so
- * while there is ample room the last count is taken, and what was added since by this process.
- */
-static int64
-room_for(int n)
-{
-	static int64 known = -1;
-	static TimestampTz counted_at = 0;
-	TimestampTz now = GetCurrentTimestamp();
-	int64 room;
+/* What this process knows of how many series there are. */
+static int64 known_series = -1;
+static TimestampTz counted_at = 0;
 
-	if (known < 0 || known + n > perfopt_max_series - perfopt_max_series / AMPLE_SHARE ||
+/* To count them all takes longer than to add a few, so while there is ample room the last count is taken. */
+int
+perfopt_series_room(int n)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (known_series < 0 ||
+		known_series + n > perfopt_max_series - perfopt_max_series / AMPLE_SHARE ||
 		now < counted_at || TimestampDifferenceExceeds(counted_at, now, COUNT_INTERVAL_MS))
 	{
-		known = count_series();
+		known_series = count_series();
 		counted_at = now;
 	}
-	room = Min(n, Max(perfopt_max_series - known, 0));
-	known += room;
-	return room;
+	return (int) Min(n, Max(perfopt_max_series - known_series, 0));
 }
 
 /*
@@ -185,9 +182,10 @@ register_new(PerfoptSeriesName *names, const int *rows, int nrows)
 	for (int i = 0; i < nrows; i++)
 		if (names[rows[i]].metric_id > 0)
 			added[n++] = &names[rows[i]];
-	n = n == 0 ? 0 : (int) room_for(n);
+	n = n == 0 ? 0 : perfopt_series_room(n);
 	if (n == 0)
 		return false;
+	known_series += n;
 	for (int i = 0; i < n; i++)
 	{
 		metrics[i] = Int32GetDatum(added[i]->metric_id);

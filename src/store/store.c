@@ -268,21 +268,29 @@ perfopt_store_describe(const PerfoptMetric *metrics, int nmetrics)
 	SPI_finish();
 }
 
-/* A metric that is not in the catalogue is put there; that is seldom, so it is seen to afterwards. */
+/*
+ * A metric that is not in the catalogue is put there if there is room for a series of it; that is seldom, so
+ * it is seen to afterwards.
+ */
 static void
 resolve_names(PerfoptBatch *batch, const int *entries, PerfoptSeriesName *names, int n)
 {
-	bool again = false;
+	int nnew = 0;
+	int room;
 
 	perfopt_series_resolve(names, n);
 	for (int i = 0; i < n; i++)
+		nnew += names[i].metric_id == 0;
+	room = nnew == 0 ? 0 : perfopt_series_room(nnew);
+	if (room == 0)
+		return;
+	for (int i = 0; i < n && room > 0; i++)
 		if (names[i].metric_id == 0)
 		{
 			describe_metric(batch->entries[entries[i]].metric);
-			again = true;
+			room--;
 		}
-	if (again)
-		perfopt_series_resolve(names, n);
+	perfopt_series_resolve(names, n);
 }
 
 /* Fills in series ids: of most entries they are remembered. */

@@ -102,6 +102,9 @@ typedef struct PerfoptSeriesName
  */
 extern void perfopt_series_resolve(PerfoptSeriesName *names, int n);
 
+/* Under SPI: for how many of `n` more series perfopt.max_series leaves room. */
+extern int perfopt_series_room(int n);
+
 /* How many days (UTC) a partition of a table has, counted from 2000-01-01. */
 extern int perfopt_partition_days(const char *table);
 

@@ -70,6 +70,7 @@ perfopt_check_target(PG_FUNCTION_ARGS)
 
 	PG_TRY();
 	{
+		PQsetNoticeReceiver(conn, perfopt_target_ignore_notice, NULL);
 		connect_in_time(conn, name);
 		perfopt_target_check_connection(conn, name, GetUserId());
 		result = cstring_to_text(psprintf("PostgreSQL %s, database \"%s\", role \"%s\"",

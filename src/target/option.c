@@ -363,7 +363,6 @@ check_headers(const char *value)
 	}
 }
 
-/* They name files that the server's operating system user can read. */
 static void
 check_superuser(const char *message, const char *hint)
 {
@@ -372,13 +371,41 @@ check_superuser(const char *message, const char *hint)
 						errhint("%s", hint)));
 }
 
-static void
-check_file(const char *name, const char *value)
+/*
+ * Options that name a file, which is opened with the rights of the server's operating system user; one
+ * that is no regular file may hold up who opens it.
+ */
+static bool
+names_file(const char *name)
 {
-	if (value[0] != '/')
+	static const char *const names[] = { "tls_ca",   "tls_cert",    "tls_key", "sslcert",
+										 "sslkey",   "sslrootcert", "sslcrl",  "sslcrldir",
+										 "passfile", "servicefile" };
+
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+check_file(const char *name, const char *value, const char *kind)
+{
+	/* The authorities that the operating system trusts. */
+	if (strcmp(name, "sslrootcert") == 0 && strcmp(value, "system") == 0)
+		return;
+	if (strncmp(name, "tls_", strlen("tls_")) == 0 && value[0] != '/')
 		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_STRING_FORMAT),
 						errmsg("invalid value for option \"%s\"", name),
 						errhint("Give the whole path of a file on the database server.")));
+	if (!superuser())
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("option \"%s\" is superuser-only", name),
+						errhint("It names a file of the database server. %s with it may only be "
+								"created or modified by the superuser.",
+								kind)));
 }
 
 static bool
@@ -406,15 +433,8 @@ check_server_value(DefElem *def)
 		check_headers(defGetString(def));
 	else if (is_one_of(name, "tls", "tls_verify"))
 		(void) defGetBoolean(def);
-	else if (strcmp(name, "tls_ca") == 0)
-		check_file(name, defGetString(def));
-	else if (is_one_of(name, "tls_cert", "tls_key"))
-	{
-		check_file(name, defGetString(def));
-		check_superuser("tls_cert and tls_key are superuser-only",
-						"Servers with the tls_cert or tls_key options set may only be created or "
-						"modified by the superuser.");
-	}
+	else if (names_file(name))
+		check_file(name, defGetString(def), "Servers");
 }
 
 static void
@@ -425,10 +445,8 @@ check_mapping_value(DefElem *def)
 		check_superuser("password_required=false is superuser-only",
 						"User mappings with the password_required option set to false may only be "
 						"created or modified by the superuser.");
-	else if (is_one_of(def->defname, "sslcert", "sslkey"))
-		check_superuser("sslcert and sslkey are superuser-only",
-						"User mappings with the sslcert or sslkey options set may only be created "
-						"or modified by the superuser.");
+	else if (names_file(def->defname))
+		check_file(def->defname, defGetString(def), "User mappings");
 }
 
 static void

@@ -249,6 +249,22 @@ address_problem(const PerfoptTarget *target, const TargetType *type)
 	return NULL;
 }
 
+/* An option of TLS for a TYPE that uses it only when told to, without that; or NULL. */
+static const char *
+option_without_tls(const PerfoptTarget *target)
+{
+	static const char *const names[] = { "tls_ca", "tls_cert", "tls_key", "tls_verify" };
+
+	if (strcmp(target->type, "redis") != 0 || perfopt_target_flag(target, "tls", false))
+		return NULL;
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		if (perfopt_target_option(target, names[i]) != NULL)
+			return names[i];
+	}
+	return NULL;
+}
+
 char *
 perfopt_target_problem(const PerfoptTarget *target)
 {
@@ -268,6 +284,12 @@ perfopt_target_problem(const PerfoptTarget *target)
 	if (useless != NULL)
 		return psprintf("server \"%s\" of TYPE %s has no use for the option %s", target->name,
 						type->name, useless);
+	useless = option_without_tls(target);
+	if (useless != NULL)
+		return psprintf(
+			"server \"%s\" has the option %s, but not tls 'true', so that nothing would "
+			"be encrypted",
+			target->name, useless);
 	return NULL;
 }
 
@@ -445,4 +467,9 @@ perfopt_target_check_connection(PGconn *conn, const char *server_name, Oid useri
 			 errdetail("Non-superuser cannot connect if the server does not request a password."),
 			 errhint("Change the target's authentication method, or let a superuser set "
 					 "password_required 'false' in the user mapping.")));
+}
+
+void
+perfopt_target_ignore_notice(void *arg, const PGresult *result)
+{
 }

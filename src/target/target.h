@@ -85,4 +85,7 @@ extern char *perfopt_target_conninfo(const char *server_name, Oid userid);
  */
 extern void perfopt_target_check_connection(PGconn *conn, const char *server_name, Oid userid);
 
+/* For PQsetNoticeReceiver: what a target has to say would go to this server's log otherwise. */
+extern void perfopt_target_ignore_notice(void *arg, const PGresult *result);
+
 #endif /* PERFOPT_TARGET_H */

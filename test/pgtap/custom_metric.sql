@@ -5,7 +5,7 @@
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS perfopt;
-SELECT plan(37);
+SELECT plan(40);
 
 CREATE FUNCTION pg_temp.refused(what text, code text, message text, sql text, name text DEFAULT 'app_bad',
   kind text DEFAULT 'gauge', unit text DEFAULT 'things', more text DEFAULT '') RETURNS text LANGUAGE plpgsql AS $$
@@ -137,6 +137,27 @@ SELECT is((SELECT DISTINCT labels ->> 'who' FROM perfopt.sample WHERE metric = '
 SELECT is((SELECT last_error FROM perfopt.source_status WHERE source = 'custom' AND target = 'app_secret'),
   'permission denied for table secret', 'and reads only what the owner may');
 SELECT is_empty($$SELECT 1 FROM perfopt.sample WHERE metric = 'app_secret'$$, 'so that nothing of it is seen');
+
+-- The author's code is nobody else's to run, be it only to look at the query.
+CREATE TABLE custom.ran_as (who text);
+CREATE FUNCTION custom.leak(int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN INSERT INTO custom.ran_as VALUES (current_user); RETURN true; END $$;
+CREATE DOMAIN custom.trap AS int CHECK (custom.leak(VALUE));
+GRANT INSERT ON custom.ran_as TO custom_operator;
+SET ROLE custom_operator;
+INSERT INTO perfopt.custom_metric (name, sql, unit) VALUES ('app_trap', 'SELECT (''{1}''::custom.trap[])[1]::int AS value', 'x');
+RESET ROLE;
+UPDATE perfopt.custom_metric SET collect_interval = '2 min' WHERE name = 'app_trap';
+UPDATE perfopt.custom_metric SET sql = sql || ' ' WHERE name = 'app_trap';
+SELECT results_eq('SELECT DISTINCT who FROM custom.ran_as', $$VALUES ('custom_operator')$$, 'a superuser who alters a metric runs nothing of its author''s');
+SELECT throws_ok($$UPDATE perfopt.custom_metric SET collect_interval = '100 years -36000 days 1 min' WHERE name = 'app_trap'$$, '22023', NULL,
+  'an interval is as long as its seconds');
+
+-- An owner who lost the right to define them.
+SELECT perfopt.revoke_access('custom_operator') \g /dev/null
+SELECT perfopt.collect_now() \g /dev/null
+SELECT perfopt.collect_now() \g /dev/null
+SELECT is((SELECT last_error FROM perfopt.source_status WHERE source = 'custom' AND target = 'app_theirs'),
+  'its owner may not define custom metrics any more', 'who may define none any more has none run');
 
 DELETE FROM perfopt.custom_metric;
 SELECT perfopt.collect_now() \g /dev/null

@@ -42,7 +42,7 @@ EXCEPTION WHEN OTHERS THEN
   RETURN concat_ws(' | ', message, nullif(detail, ''), nullif(hint, ''));
 END $$;
 
-SELECT plan(45);
+SELECT plan(48);
 
 -- Options
 SELECT is(pg_temp.message_of($$CREATE SERVER x TYPE 'redis' FOREIGN DATA WRAPPER perfopt OPTIONS (hots 'a')$$),
@@ -89,7 +89,9 @@ SELECT throws_ok($$SELECT pg_temp.run_as('target_builder',
   '42501', 'password_required=false is superuser-only', 'only a superuser may do without a password');
 SELECT throws_ok($$SELECT pg_temp.run_as('target_builder',
   'CREATE USER MAPPING FOR target_builder SERVER target_mine OPTIONS (sslkey ''/etc/key'')')$$,
-  '42501', 'sslcert and sslkey are superuser-only', 'only a superuser may name key files');
+  '42501', 'option "sslkey" is superuser-only', 'only a superuser may name key files');
+SELECT throws_ok(format($$SELECT pg_temp.run_as('target_builder', 'ALTER SERVER target_mine OPTIONS (ADD %s ''/etc/file'')')$$, option),
+  '42501', format('option "%s" is superuser-only', option), 'nor others, such as ' || option) FROM unnest('{tls_ca,sslrootcert,sslcrl}'::text[]) option;
 SELECT lives_ok($$SELECT pg_temp.run_as('target_builder',
   'CREATE USER MAPPING FOR target_builder SERVER target_mine OPTIONS (password_required ''true'', password ''x'')')$$,
   'who owns a server makes mappings for it');

@@ -168,7 +168,8 @@ ok "started again it is up" cluster_wait_for main 15 "SELECT value = 1 FROM perf
 is "no increase is negative after its counters began anew" "$(sql -c "SELECT count(*) FROM perfopt.sample JOIN perfopt.metric m ON m.name = metric WHERE m.kind = 'counter' AND m.dimension = 'cache' AND value < 0")" 0
 sql -c "ALTER SYSTEM SET perfopt.collect_interval = '1h'" -c "SELECT pg_reload_conf()" >/dev/null
 
-# Some that are no Redis: one answers in another protocol, one never stops, one hangs up at once.
+# Some that are no Redis: one answers in another protocol, one never stops, one announces a list without end, one
+# repeats what it was told, one hangs up at once.
 listener()
 {
 	perl -MIO::Socket::INET -e '
@@ -177,28 +178,37 @@ listener()
 		my $server = IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => $port, Listen => 5, ReuseAddr => 1) or die;
 		$SIG{PIPE} = "IGNORE";
 		while (my $client = $server->accept) {
-			sysread($client, my $question, 4096) unless $what eq "hangup";
+			my $question = "";
+			sysread($client, $question, 4096) unless $what eq "hangup";
 			syswrite($client, "HTTP/1.1 400 Bad Request\r\n\r\n\xff\xfe\n") if $what eq "http";
 			if ($what eq "flood") {
 				syswrite($client, "+PONG\r\n\$500000000\r\n");
 				1 while syswrite($client, "x" x 65536);
 			}
+			if ($what eq "list") {
+				syswrite($client, "+PONG\r\n*1000000000\r\n");
+				1 while sysread($client, $question, 4096);
+			}
+			syswrite($client, "-ERR unknown command, with args beginning with: " . join(" ", $question =~ /^[^*\$].*$/mg) . "\r\n") if $what eq "echo";
 			close $client;
 		}' "$1" "$2" >/dev/null 2>&1 &
 }
-for what in http flood hangup; do
+for what in http flood list echo hangup; do
 	port=$(free_port)
 	listener "$port" $what
 	listening() { grep -q "0100007F:$(printf '%04X' "$port") 00000000:0000 0A" /proc/net/tcp; }
 	wait_until 10 listening
 	target $what "$port"
 done
+sql -c "CREATE USER MAPPING FOR PUBLIC SERVER echo OPTIONS (password '$password')"
 before=$(awk '/^VmRSS/ { print $2 }' "/proc/$(prober_pid)/status")
 collect
 after=$(awk '/^VmHWM/ { print $2 }' "/proc/$(prober_pid)/status")
 like "an answer in another protocol is an error" "$(latest redis_up http) $(status_of http)" '^0 failing: .*Protocol error'
 like "an answer without end too" "$(latest redis_up flood) $(status_of flood)" '^0 failing: (the answer is too large|waiting for INFO: no answer)'
 at_most "and does not fill the prober's memory (kB more)" $((after - before)) 20000
+is "a list that is announced too large is not waited for" "$(latest redis_up list) $(status_of list)" '0 failing: the answer is too large'
+is "who repeats the password is not repeated" "$(latest redis_up echo) $(status_of echo)" '0 failing: ERR'
 like "who hangs up is down" "$(latest redis_up hangup) $(status_of hangup)" '^0 failing: .'
 is "the others are up" "$(latest redis_up cache)$(latest redis_up other)" 11
 
@@ -206,18 +216,21 @@ is "the others are up" "$(latest redis_up cache)$(latest redis_up other)" 11
 target nohost 6379
 sql -c "ALTER SERVER nohost OPTIONS (DROP host)"
 target nowhere 6379 no-such-host.invalid
+sql -c "CREATE SERVER clear TYPE 'redis' FOREIGN DATA WRAPPER perfopt OPTIONS (host '127.0.0.1', tls_ca '/etc/ca.pem')"
 sql -c "CREATE SERVER odd TYPE 'rediss' FOREIGN DATA WRAPPER perfopt OPTIONS (host '127.0.0.1')"
 collect
 like "a target without an address says so" "$(latest redis_up nohost) $(status_of nohost)" '^0 failing: server "nohost" of TYPE redis lacks the option host'
 like "a name that does not exist too" "$(latest redis_up nowhere) $(status_of nowhere)" '^0 failing: could not look up host'
+like "one that means to encrypt and does not say so as well" "$(latest redis_up clear) $(status_of clear)" "^0 failing: .*the option tls_ca, but not tls 'true'"
 like "a TYPE that does not exist too" "$(sql -c "SELECT last_error FROM perfopt.source_status WHERE target = 'odd'")" 'unknown TYPE "rediss"'
-sql -c 'DROP SERVER nohost, nowhere, odd, http, flood, hangup'
+sql -c 'DROP SERVER clear, nohost, nowhere, odd, http, flood, list, echo, hangup CASCADE'
 collect
 for listener_pid in $(jobs -p); do kill "$listener_pid"; done
 is "dropped targets leave source_status" "$(sql -c "SELECT string_agg(target, ',' ORDER BY target) FROM perfopt.source_status WHERE target IS NOT NULL")" cache,cert,other
 
 # Nothing is left behind by many cycles, be the target up, down or unusable.
 target down 1
+sql -c "CREATE SERVER clear TYPE 'redis' FOREIGN DATA WRAPPER perfopt OPTIONS (host '127.0.0.1', tls_ca '/etc/ca.pem')"
 sql -c "CREATE SERVER odd TYPE 'rediss' FOREIGN DATA WRAPPER perfopt"
 cycles() { sql -c "DO \$\$ BEGIN FOR i IN 1..$1 LOOP PERFORM perfopt.collect_now(); END LOOP; END \$\$"; }
 private_kb() { awk '/^Private|^Anonymous/ { if ($1 == "Anonymous:") print $2 }' "/proc/$1/smaps_rollup"; }
