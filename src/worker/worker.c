@@ -43,9 +43,9 @@
 /* A cycle may take as long as its interval, but never less than this before it is cancelled. */
 #define MIN_DEADLINE_MS 5000
 
-/* So much memory that was freed a worker keeps for its next cycle. */
-#define KEPT_FREE_BYTES (512 * 1024)
-#define CYCLES_BETWEEN_TRIMS 20
+/* So much memory that was freed a worker keeps while a cycle runs, and until the next one. */
+#define KEPT_IN_CYCLE_BYTES (1024 * 1024)
+#define KEPT_AT_REST_BYTES (128 * 1024)
 
 WorkerShared *perfopt_worker_shared = NULL;
 
@@ -497,8 +497,8 @@ run_without_database(const PerfoptWorkerDef *def)
 }
 
 /*
- * A cycle takes a megabyte and gives it back, again and again.  By its own rules the C library would
- * return it to the system each time, and to touch it anew costs more than what is done with it.  Blocks of
+ * A cycle takes a megabyte and gives it back, again and again, source by source.  By its own rules the C
+ * library would return it to the system each time, and to touch it anew costs more than what is done with it.  Blocks of
  * memory contexts that stay are large when they are mostly for later: those are mapped by themselves,
  * which leaves to the system what nobody touches.
  */
@@ -507,19 +507,17 @@ keep_freed_memory(void)
 {
 #ifdef __GLIBC__
 	(void) mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
-	(void) mallopt(M_TRIM_THRESHOLD, 2 * KEPT_FREE_BYTES);
-	(void) mallopt(M_TOP_PAD, KEPT_FREE_BYTES);
+	(void) mallopt(M_TRIM_THRESHOLD, KEPT_IN_CYCLE_BYTES);
+	(void) mallopt(M_TOP_PAD, KEPT_AT_REST_BYTES);
 #endif
 }
 
-/*
- * What plans and first readings took between what stays is never at the top, and seldom needed again.
- */
+/* At the end of a cycle, also what lies between what stays: 0.2 ms for some 1.5 MB that nobody else has then. */
 static void
 return_unused_memory(void)
 {
 #ifdef __GLIBC__
-	(void) malloc_trim(KEPT_FREE_BYTES);
+	(void) malloc_trim(KEPT_AT_REST_BYTES);
 #endif
 }
 
@@ -529,7 +527,6 @@ run_with_database(const PerfoptWorkerDef *def)
 	MemoryContext context =
 		AllocSetContextCreate(TopMemoryContext, "perfopt cycle", ALLOCSET_DEFAULT_SIZES);
 	TimestampTz due = GetCurrentTimestamp();
-	uint64 cycles = 0;
 
 	keep_freed_memory();
 	for (;;)
@@ -540,8 +537,7 @@ run_with_database(const PerfoptWorkerDef *def)
 		if (perfopt_worker_asked() || (interval_ms > 0 && due <= now))
 		{
 			account_cycle(def, context, Min(due, now), 1);
-			if (cycles++ % CYCLES_BETWEEN_TRIMS == 1)
-				return_unused_memory();
+			return_unused_memory();
 		}
 
 		interval_ms = def->interval_ms();
