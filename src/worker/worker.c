@@ -497,8 +497,8 @@ run_without_database(const PerfoptWorkerDef *def)
 }
 
 /*
- * A cycle takes a megabyte and gives it back, again and again, source by source.  By its own rules the C
- * library would return it to the system each time, and to touch it anew costs more than what is done with it.  Blocks of
+ * A cycle takes a megabyte and gives it back, source by source.  By its own rules the C library would
+ * return it to the system each time, and to touch it anew costs more than what is done with it.  Blocks of
  * memory contexts that stay are large when they are mostly for later: those are mapped by themselves,
  * which leaves to the system what nobody touches.
  */
