@@ -68,6 +68,7 @@ INSERT INTO perfopt.access_rule (level, kind, privileges, object) VALUES
   ('viewer', 'function', 'EXECUTE', 'perfopt.histogram_buckets(perfopt.histogram)'),
   ('tester', 'table', 'INSERT, UPDATE, DELETE', 'perfopt.scenario'),
   ('tester', 'table', 'INSERT, UPDATE, DELETE', 'perfopt.operation'),
+  ('tester', 'function', 'EXECUTE', 'perfopt.check_script(text, text, jsonb, jsonb, jsonb)'),
   ('tester', 'table', 'INSERT, UPDATE, DELETE', 'perfopt.dataset'),
   ('tester', 'function', 'EXECUTE', 'perfopt.create_dataset(text, int, text)'),
   ('tester', 'function', 'EXECUTE', 'perfopt.drop_dataset(text)'),

@@ -62,7 +62,7 @@ config_from_arguments(FunctionCallInfo fcinfo)
 	static const char *const names[] = { "users",      "duration", "ramp_up", "ramp_down",
 										 "think_time", "scenario", "target",  NULL,
 										 "thresholds", "options" };
-	LoadConfig *config = load_config_create();
+	LoadConfig *config = load_config_create(LOAD_KIND_LOAD);
 
 	for (int i = 0; i < lengthof(names); i++)
 		if (names[i] != NULL)
@@ -74,8 +74,8 @@ config_from_arguments(FunctionCallInfo fcinfo)
 	config->scenario = text_to_cstring(PG_GETARG_TEXT_PP(5));
 	config->target = text_to_cstring(PG_GETARG_TEXT_PP(6));
 	if (!PG_ARGISNULL(7))
-		load_config_refuse_rate();
-	load_config_set_thresholds(config, &PG_GETARG_JSONB_P(8)->root);
+		load_config_set_rate(config, PG_GETARG_FLOAT8(7));
+	load_thresholds_read(config, &PG_GETARG_JSONB_P(8)->root);
 	load_config_set_options(config, &PG_GETARG_JSONB_P(9)->root);
 	return config;
 }
@@ -287,7 +287,7 @@ perfopt_load_test(PG_FUNCTION_ARGS)
 Datum
 perfopt_start_test(PG_FUNCTION_ARGS)
 {
-	LoadConfig *config = load_config_create();
+	LoadConfig *config = load_config_create(LOAD_KIND_LOAD);
 	LoadRun run;
 	int64 run_id;
 

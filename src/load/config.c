@@ -23,6 +23,14 @@
 #define MAX_GRACE_S 3600
 #define MAX_PROGRESS_S 3600
 #define MAX_WORKERS 40
+#define MAX_RETRIES 1000
+#define MAX_RATE 1e6
+
+/* An endurance test shorter than this has not seen what it looks for. */
+#define MIN_ENDURANCE_NS (3600 * LOAD_NS_PER_S)
+
+/* A stress test goes no further than so many times where it starts, unless it is told to. */
+#define STRESS_FACTOR 10
 
 /* Users from which on two load workers share them, where there is more than one processor. */
 #define TWO_WORKERS_FROM 50
@@ -33,75 +41,60 @@ typedef struct IntervalSetting
 	size_t offset;
 	int max_s;
 	bool positive;
+	bool option;
 } IntervalSetting;
 
 static const IntervalSetting interval_settings[] = {
-	{ "duration", offsetof(LoadConfig, duration_ns), MAX_DURATION_S, true },
-	{ "ramp_up", offsetof(LoadConfig, ramp_up_ns), MAX_PAUSE_S, false },
-	{ "ramp_down", offsetof(LoadConfig, ramp_down_ns), MAX_PAUSE_S, false },
-	{ "think_time", offsetof(LoadConfig, think_time_ns), MAX_PAUSE_S, false },
-	{ "grace", offsetof(LoadConfig, grace_ns), MAX_GRACE_S, false },
+	{ "duration", offsetof(LoadConfig, duration_ns), MAX_DURATION_S, true, false },
+	{ "ramp_up", offsetof(LoadConfig, ramp_up_ns), MAX_PAUSE_S, false, false },
+	{ "ramp_down", offsetof(LoadConfig, ramp_down_ns), MAX_PAUSE_S, false, false },
+	{ "spike_duration", offsetof(LoadConfig, spike_ns), MAX_PAUSE_S, true, false },
+	{ "recovery", offsetof(LoadConfig, recovery_ns), MAX_PAUSE_S, false, false },
+	{ "grace", offsetof(LoadConfig, grace_ns), MAX_GRACE_S, false, true },
+	{ "warm_up", offsetof(LoadConfig, warm_up_ns), MAX_PAUSE_S, false, true },
+	{ "settle", offsetof(LoadConfig, settle_ns), MAX_PAUSE_S, false, true },
 };
 
+static const char *const kind_names[] = { [LOAD_KIND_LOAD] = "load",
+										  [LOAD_KIND_STRESS] = "stress",
+										  [LOAD_KIND_ENDURANCE] = "endurance",
+										  [LOAD_KIND_SPIKE] = "spike" };
+
+static const char *const protocol_names[] = { [LOAD_PROTOCOL_PREPARED] = "prepared",
+											  [LOAD_PROTOCOL_EXTENDED] = "extended",
+											  [LOAD_PROTOCOL_SIMPLE] = "simple",
+											  [LOAD_PROTOCOL_PIPELINE] = "pipeline" };
+
 #define KNOWN_SETTINGS                                                                            \
-	"kind, users, duration, ramp_up, ramp_down, think_time, scenario, target, rate, thresholds, " \
-	"options"
-#define KNOWN_OPTIONS "dataset, grace, progress, seed, workers"
+	"kind, users, rate, duration, ramp_up, ramp_down, think_time, scenario, target, thresholds, " \
+	"options; of a stress test max_users or max_rate; of a spike spike_users, spike_duration "    \
+	"and recovery"
+#define KNOWN_OPTIONS                                                                         \
+	"allow_short, arrivals, connections, dataset, grace, progress, protocol, retries, seed, " \
+	"settle, think_time, warm_up, workers"
+
+const char *
+load_kind_name(LoadKind kind)
+{
+	return kind_names[kind];
+}
 
 LoadConfig *
-load_config_create(void)
+load_config_create(LoadKind kind)
 {
 	LoadConfig *config = palloc0(sizeof(LoadConfig));
 
+	config->kind = kind;
 	config->users = 10;
 	config->duration_ns = 30 * LOAD_NS_PER_S;
 	config->scenario = "integration";
 	config->target = PERFOPT_TARGET_LOCAL;
 	config->grace_ns = 5 * LOAD_NS_PER_S;
 	config->progress_s = 5;
+	config->spike_ns = config->recovery_ns = -1;
+	config->settle_ns = 2 * LOAD_NS_PER_S;
 	config->userid = GetUserId();
 	return config;
-}
-
-static void
-refuse_type(const char *key, const char *wanted, const char *example)
-{
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("\"%s\" of a load test must be %s", key, wanted),
-					errhint("For example: {\"%s\": %s}.", key, example)));
-}
-
-static int64
-integer_value(const char *key, const JsonbValue *value, int64 min, int64 max, const char *example)
-{
-	Datum number;
-	int64 result;
-
-	if (value->type != jbvNumeric)
-		refuse_type(key, "a whole number", example);
-	number = NumericGetDatum(value->val.numeric);
-	if (!DatumGetBool(
-			DirectFunctionCall2(numeric_eq, number,
-								DirectFunctionCall2(numeric_trunc, number, Int32GetDatum(0)))))
-		refuse_type(key, "a whole number", example);
-	if (DatumGetBool(DirectFunctionCall2(numeric_lt, number,
-										 DirectFunctionCall1(int8_numeric, Int64GetDatum(min)))) ||
-		DatumGetBool(DirectFunctionCall2(numeric_gt, number,
-										 DirectFunctionCall1(int8_numeric, Int64GetDatum(max)))))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("\"%s\" of a load test is out of range: %s", key,
-							   DatumGetCString(DirectFunctionCall1(numeric_out, number))),
-						errhint("It may be %lld to %lld.", (long long) min, (long long) max)));
-	result = DatumGetInt64(DirectFunctionCall1(numeric_int8, number));
-	return result;
-}
-
-static char *
-string_value(const char *key, const JsonbValue *value, const char *example)
-{
-	if (value->type != jbvString || value->val.string.len == 0)
-		refuse_type(key, "a string that is not empty", example);
-	return pnstrdup(value->val.string.val, value->val.string.len);
 }
 
 void
@@ -118,10 +111,10 @@ load_config_set_users(LoadConfig *config, int users)
 }
 
 static const IntervalSetting *
-find_interval_setting(const char *key)
+find_interval_setting(const char *key, bool option)
 {
 	for (int i = 0; i < lengthof(interval_settings); i++)
-		if (strcmp(interval_settings[i].name, key) == 0)
+		if (strcmp(interval_settings[i].name, key) == 0 && interval_settings[i].option == option)
 			return &interval_settings[i];
 	return NULL;
 }
@@ -142,41 +135,30 @@ set_seconds(LoadConfig *config, const IntervalSetting *setting, double seconds)
 void
 load_config_set_interval(LoadConfig *config, const char *key, const Interval *value)
 {
-	const IntervalSetting *setting = find_interval_setting(key);
+	double seconds = load_interval_seconds(key, value);
 
-	if (value->month != 0)
+	if (strcmp(key, "think_time") != 0)
+	{
+		set_seconds(config, find_interval_setting(key, false), seconds);
+		return;
+	}
+	if (!(seconds >= 0 && seconds <= MAX_PAUSE_S))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("\"%s\" of a load test can't be given in months", key),
-						errhint("Months differ in length; use days, hours, minutes or seconds.")));
-	set_seconds(config, setting, value->day * (double) SECS_PER_DAY + value->time / 1e6);
-}
-
-/* "30 s" as for the type interval, or a number of seconds. */
-static void
-set_interval_value(LoadConfig *config, const IntervalSetting *setting, const JsonbValue *value)
-{
-	if (value->type == jbvNumeric)
-		set_seconds(config, setting,
-					DatumGetFloat8(
-						DirectFunctionCall1(numeric_float8, NumericGetDatum(value->val.numeric))));
-	else if (value->type == jbvString)
-		load_config_set_interval(
-			config, setting->name,
-			DatumGetIntervalP(
-				DirectFunctionCall3(interval_in,
-									CStringGetDatum(string_value(setting->name, value, "\"30 s\"")),
-									ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1))));
-	else
-		refuse_type(setting->name, "an interval", "\"30 s\"");
+						errmsg("\"%s\" of a load test is out of range: %g s", key, seconds),
+						errhint("It may be 0 to %d s.", MAX_PAUSE_S)));
+	config->think = (LoadPause){ LOAD_PAUSE_CONSTANT, (int64) (seconds * LOAD_NS_PER_S + 0.5), 0 };
 }
 
 void
-load_config_refuse_rate(void)
+load_config_set_rate(LoadConfig *config, double rate)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("load tests with a fixed arrival rate are not supported"),
-			 errhint("Leave \"rate\" out, and set the load by \"users\" and \"think_time\".")));
+	if (!(rate > 0 && rate <= MAX_RATE))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("\"rate\" of a load test is out of range: %g", rate),
+						errhint("It is calls per second, above 0 and at most %g; leave it out for "
+								"users that call when they are ready.",
+								MAX_RATE)));
+	config->rate = rate;
 }
 
 static void
@@ -187,109 +169,116 @@ unknown_key(const char *what, const char *key, const char *known)
 			 errmsg("a load test has no %s \"%s\"", what, key), errhint("Known are: %s.", known)));
 }
 
-static void
-set_option(LoadConfig *config, const char *key, const JsonbValue *value)
+/* Which of the names the value is. */
+static int
+choice(const char *key, const JsonbValue *value, const char *const *names, int n)
 {
-	const IntervalSetting *interval = find_interval_setting(key);
+	char *name = load_json_string(key, value, psprintf("\"%s\"", names[0]));
+	StringInfoData known;
 
-	if (strcmp(key, "grace") == 0)
-		set_interval_value(config, interval, value);
+	for (int i = 0; i < n; i++)
+		if (strcmp(names[i], name) == 0)
+			return i;
+	initStringInfo(&known);
+	for (int i = 0; i < n; i++)
+		appendStringInfo(&known, "%s%s", i > 0 ? ", " : "", names[i]);
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("\"%s\" of a load test can't be \"%s\"", key, name),
+					errhint("It is one of: %s.", known.data)));
+	return -1;
+}
+
+static void
+set_option(void *arg, const char *key, const JsonbValue *value)
+{
+	static const char *const arrivals[] = { "poisson", "even" };
+	LoadConfig *config = arg;
+	const IntervalSetting *interval = find_interval_setting(key, true);
+
+	if (interval != NULL)
+		set_seconds(config, interval, load_json_seconds(key, value));
+	else if (strcmp(key, "think_time") == 0)
+		config->think = load_pause_read(key, value);
 	else if (strcmp(key, "progress") == 0)
-		config->progress_s = (int) integer_value(key, value, 0, MAX_PROGRESS_S, "5");
+		config->progress_s = (int) load_json_integer(key, value, 0, MAX_PROGRESS_S, "5");
 	else if (strcmp(key, "workers") == 0)
-		config->workers = (int) integer_value(key, value, 1, MAX_WORKERS, "2");
+		config->workers = (int) load_json_integer(key, value, 1, MAX_WORKERS, "2");
+	else if (strcmp(key, "connections") == 0)
+		config->connections = (int) load_json_integer(key, value, 1, perfopt_max_load_users, "20");
+	else if (strcmp(key, "retries") == 0)
+		config->retries = (int) load_json_integer(key, value, 0, MAX_RETRIES, "3");
+	else if (strcmp(key, "protocol") == 0)
+		config->protocol = choice(key, value, protocol_names, lengthof(protocol_names));
+	else if (strcmp(key, "arrivals") == 0)
+		config->even = choice(key, value, arrivals, lengthof(arrivals)) == 1;
+	else if (strcmp(key, "allow_short") == 0)
+		config->allow_short = load_json_bool(key, value);
 	else if (strcmp(key, "seed") == 0)
 	{
-		config->seed = (uint64) integer_value(key, value, 0, PG_INT64_MAX, "42");
+		config->seed = (uint64) load_json_integer(key, value, 0, PG_INT64_MAX, "42");
 		config->seeded = true;
 	}
 	else if (strcmp(key, "dataset") == 0)
-		config->dataset = string_value(key, value, "\"integration\"");
+		config->dataset = load_json_string(key, value, "\"integration\"");
 	else
 		unknown_key("option", key, KNOWN_OPTIONS);
-}
-
-/* Calls set() for each member of an object; a JSON null leaves the default. */
-static void
-each_member(LoadConfig *config, JsonbContainer *container, const char *what,
-			void (*set)(LoadConfig *config, const char *key, const JsonbValue *value))
-{
-	JsonbIterator *it;
-	JsonbValue value;
-	JsonbIteratorToken token;
-	char *key = "";
-
-	if (!JsonContainerIsObject(container) || JsonContainerIsScalar(container))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("%s of a load test must be a JSON object", what)));
-
-	it = JsonbIteratorInit(container);
-	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
-	{
-		if (token == WJB_KEY)
-			key = pnstrdup(value.val.string.val, value.val.string.len);
-		else if (token == WJB_VALUE && value.type != jbvNull)
-			set(config, key, &value);
-	}
 }
 
 void
 load_config_set_options(LoadConfig *config, JsonbContainer *options)
 {
-	each_member(config, options, "\"options\"", set_option);
-}
-
-static void
-refuse_threshold(LoadConfig *config, const char *key, const JsonbValue *value)
-{
-	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					errmsg("threshold \"%s\" is not supported", key),
-					errhint("Leave \"thresholds\" out, and compare the result yourself.")));
-}
-
-void
-load_config_set_thresholds(LoadConfig *config, JsonbContainer *thresholds)
-{
-	each_member(config, thresholds, "\"thresholds\"", refuse_threshold);
+	load_json_each(config, options, "\"options\"", set_option);
 }
 
 static JsonbContainer *
 container_value(const char *key, const JsonbValue *value)
 {
 	if (value->type != jbvBinary)
-		refuse_type(key, "a JSON object", "{}");
+		load_json_refuse(key, "a JSON object", "{}");
 	return value->val.binary.data;
+}
+
+static void
+set_member(void *arg, const char *key, const JsonbValue *value)
+{
+	load_config_set(arg, key, value);
 }
 
 void
 load_config_set(LoadConfig *config, const char *key, const JsonbValue *value)
 {
-	const IntervalSetting *interval = find_interval_setting(key);
+	const IntervalSetting *interval = find_interval_setting(key, false);
 
 	if (strcmp(key, "kind") == 0)
-	{
-		char *kind = string_value(key, value, "\"load\"");
-
-		if (strcmp(kind, "load") != 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("there is no kind of test \"%s\"", kind), errhint("Known is: load.")));
-	}
+		config->kind = choice(key, value, kind_names, lengthof(kind_names));
 	else if (strcmp(key, "rate") == 0)
-		load_config_refuse_rate();
+		load_config_set_rate(config, load_json_number(key, value, "100"));
 	else if (strcmp(key, "users") == 0)
-		load_config_set_users(config,
-							  (int) integer_value(key, value, PG_INT32_MIN, PG_INT32_MAX, "10"));
+		load_config_set_users(config, (int) load_json_integer(key, value, PG_INT32_MIN,
+															  PG_INT32_MAX, "10"));
+	else if (strcmp(key, "max_users") == 0)
+		config->max_level =
+			(double) load_json_integer(key, value, 1, perfopt_max_load_users, "100");
+	else if (strcmp(key, "max_rate") == 0)
+	{
+		config->max_level = load_json_number(key, value, "1000");
+		if (!(config->max_level > 0 && config->max_level <= MAX_RATE))
+			load_json_refuse(key, "above 0 and at most 1000000", "1000");
+	}
+	else if (strcmp(key, "spike_users") == 0)
+		config->spike_users = (int) load_json_integer(key, value, 1, perfopt_max_load_users, "100");
+	else if (strcmp(key, "think_time") == 0)
+		config->think = load_pause_read(key, value);
 	else if (strcmp(key, "scenario") == 0)
-		config->scenario = string_value(key, value, "\"integration\"");
+		config->scenario = load_json_string(key, value, "\"integration\"");
 	else if (strcmp(key, "target") == 0)
-		config->target = string_value(key, value, "\"" PERFOPT_TARGET_LOCAL "\"");
+		config->target = load_json_string(key, value, "\"" PERFOPT_TARGET_LOCAL "\"");
 	else if (strcmp(key, "thresholds") == 0)
-		load_config_set_thresholds(config, container_value(key, value));
+		load_thresholds_read(config, container_value(key, value));
 	else if (strcmp(key, "options") == 0)
 		load_config_set_options(config, container_value(key, value));
-	else if (interval != NULL && strcmp(key, "grace") != 0)
-		set_interval_value(config, interval, value);
+	else if (interval != NULL)
+		set_seconds(config, interval, load_json_seconds(key, value));
 	else
 		unknown_key("setting", key, KNOWN_SETTINGS);
 }
@@ -297,7 +286,7 @@ load_config_set(LoadConfig *config, const char *key, const JsonbValue *value)
 void
 load_config_set_jsonb(LoadConfig *config, Jsonb *settings)
 {
-	each_member(config, &settings->root, "the configuration", load_config_set);
+	load_json_each(config, &settings->root, "the configuration", set_member);
 }
 
 static void
@@ -307,49 +296,191 @@ append_member(StringInfo out, const char *key, const char *text)
 	escape_json(out, text);
 }
 
+static void
+append_intervals(StringInfo out, const LoadConfig *config, bool option)
+{
+	for (int i = 0; i < lengthof(interval_settings); i++)
+	{
+		const IntervalSetting *setting = &interval_settings[i];
+		int64 ns = *(const int64 *) ((const char *) config + setting->offset);
+
+		if (setting->option == option && ns >= 0)
+			appendStringInfo(out, ", \"%s\": \"%.9g s\"", setting->name,
+							 ns / (double) LOAD_NS_PER_S);
+	}
+}
+
+static void
+append_options(StringInfo out, const LoadConfig *config)
+{
+	appendStringInfo(out,
+					 "{\"progress\": %d, \"workers\": %d, \"seed\": " UINT64_FORMAT
+					 ", \"protocol\": \"%s\", \"retries\": %d",
+					 config->progress_s, config->workers, config->seed,
+					 protocol_names[config->protocol], config->retries);
+	if (config->connections < config->users)
+		appendStringInfo(out, ", \"connections\": %d", config->connections);
+	append_intervals(out, config, true);
+	if (config->rate > 0)
+		append_member(out, "arrivals", config->even ? "even" : "poisson");
+	if (config->dataset != NULL)
+		append_member(out, "dataset", config->dataset);
+	if (config->allow_short)
+		appendStringInfoString(out, ", \"allow_short\": true");
+	appendStringInfoChar(out, '}');
+}
+
 /*
  * What start_test would take to repeat this test.
  */
 static char *
-settings_json(const LoadConfig *config)
+settings_json(const LoadConfig *config, int users)
 {
 	StringInfoData out;
 
 	initStringInfo(&out);
-	appendStringInfo(&out, "{\"kind\": \"load\", \"users\": %d", config->users);
-	for (int i = 0; i < lengthof(interval_settings); i++)
-		if (strcmp(interval_settings[i].name, "grace") != 0)
-			appendStringInfo(&out, ", \"%s\": \"%.9g s\"", interval_settings[i].name,
-							 *(int64 *) ((char *) config + interval_settings[i].offset) /
-								 (double) LOAD_NS_PER_S);
+	appendStringInfo(&out, "{\"kind\": \"%s\", \"users\": %d", kind_names[config->kind], users);
+	if (config->rate > 0)
+		appendStringInfo(&out, ", \"rate\": %.17g", config->rate);
+	append_intervals(&out, config, false);
+	if (config->kind == LOAD_KIND_STRESS)
+		appendStringInfo(&out, ", \"%s\": %.17g", config->rate > 0 ? "max_rate" : "max_users",
+						 config->max_level);
+	if (config->kind == LOAD_KIND_SPIKE)
+		appendStringInfo(&out, ", \"spike_users\": %d", config->spike_users);
+	appendStringInfoString(&out, ", \"think_time\": ");
+	load_pause_write(&out, &config->think);
 	append_member(&out, "scenario", config->scenario);
 	append_member(&out, "target", config->target);
-	appendStringInfo(&out,
-					 ", \"options\": {\"grace\": \"%.9g s\", \"progress\": %d, \"workers\": %d, "
-					 "\"seed\": " UINT64_FORMAT,
-					 config->grace_ns / (double) LOAD_NS_PER_S, config->progress_s, config->workers,
-					 config->seed);
-	if (config->dataset != NULL)
-		append_member(&out, "dataset", config->dataset);
-	appendStringInfoString(&out, "}}");
+	appendStringInfoString(&out, ", \"thresholds\": ");
+	load_thresholds_write(&out, config);
+	appendStringInfoString(&out, ", \"options\": ");
+	append_options(&out, config);
+	appendStringInfoChar(&out, '}');
 	return out.data;
 }
 
-/* After all settings and the scenario are known: what was not given. */
-void
-load_config_complete(LoadConfig *config)
+static void
+refuse_for_kind(const LoadConfig *config, bool given, const char *name, const char *kind)
 {
-	int needed = (config->users + LOAD_USERS_PER_WORKER - 1) / LOAD_USERS_PER_WORKER;
+	if (given)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("\"%s\" has no meaning for a test of kind \"%s\"", name,
+							   kind_names[config->kind]),
+						errhint("It belongs to kind \"%s\".", kind)));
+}
+
+static void
+complete_stress(LoadConfig *config)
+{
+	double start = config->start_level = config->rate > 0 ? config->rate : config->users;
+
+	if (config->max_level == 0)
+		config->max_level = config->rate > 0
+								? Min(start * STRESS_FACTOR, MAX_RATE)
+								: Min(config->users * STRESS_FACTOR, perfopt_max_load_users);
+	if (config->max_level < start)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a stress test can't go from %g to %g", start, config->max_level),
+						errhint("The load grows from \"%s\" to \"%s\".",
+								config->rate > 0 ? "rate" : "users",
+								config->rate > 0 ? "max_rate" : "max_users")));
+	if (config->rate == 0 && config->max_level != (int) config->max_level)
+		load_json_refuse("max_users", "a whole number", "100");
+	if (config->rate == 0)
+		config->users = (int) config->max_level;
+	if (config->nthresholds == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a stress test needs a threshold to tell what is too slow"),
+						errhint("For example: thresholds => '{\"p95_ms\": 50}'.")));
+	if (config->ramp_up_ns > 0 || config->ramp_down_ns > 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a stress test has no ramps, it goes up and down by itself")));
+}
+
+static void
+complete_spike(LoadConfig *config)
+{
+	if (config->rate > 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a spike is made of users, not of a rate"),
+						errhint("Leave \"rate\" out and give \"spike_users\".")));
+	if (config->spike_users == 0)
+		config->spike_users =
+			Min(config->users * STRESS_FACTOR, perfopt_max_load_users - config->users);
+	if (config->spike_users < 1 || config->users + config->spike_users > perfopt_max_load_users)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a spike of %d users on top of %d is too many", config->spike_users,
+							   config->users),
+						errhint("perfopt.max_load_users allows %d.", perfopt_max_load_users)));
+	if (config->spike_ns < 0)
+		config->spike_ns = config->duration_ns / 2;
+	if (config->recovery_ns < 0)
+		config->recovery_ns = config->duration_ns;
+	config->users += config->spike_users;
+}
+
+static void
+complete_kind(LoadConfig *config)
+{
+	bool stress = config->kind == LOAD_KIND_STRESS;
+	bool spike = config->kind == LOAD_KIND_SPIKE;
+
+	refuse_for_kind(config, !stress && config->max_level > 0,
+					config->rate > 0 ? "max_rate" : "max_users", "stress");
+	refuse_for_kind(config, !spike && config->spike_users > 0, "spike_users", "spike");
+	refuse_for_kind(config, !spike && config->spike_ns >= 0, "spike_duration", "spike");
+	refuse_for_kind(config, !spike && config->recovery_ns >= 0, "recovery", "spike");
+	if (stress)
+		complete_stress(config);
+	if (spike)
+		complete_spike(config);
+	if (config->kind == LOAD_KIND_ENDURANCE && config->duration_ns < MIN_ENDURANCE_NS &&
+		!config->allow_short)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("an endurance test lasts an hour at least, not %g s",
+						config->duration_ns / (double) LOAD_NS_PER_S),
+				 errhint("What it looks for takes time to show. Options {\"allow_short\": true} "
+						 "runs a shorter one.")));
+}
+
+static void
+complete_workers(LoadConfig *config)
+{
+	int needed = (config->connections + LOAD_USERS_PER_WORKER - 1) / LOAD_USERS_PER_WORKER;
 
 	/*
 	 * On a server that is short of CPU a single process, however little it needs, is kept waiting by
 	 * as many backends as there are users.
 	 */
-	if (config->workers == 0 && config->users >= TWO_WORKERS_FROM &&
+	if (config->workers == 0 && config->connections >= TWO_WORKERS_FROM &&
 		sysconf(_SC_NPROCESSORS_ONLN) > 1)
 		config->workers = 2;
-	config->workers = Min(Max(config->workers, needed), config->users);
+	config->workers = Min(Max(config->workers, needed), config->connections);
+}
+
+void
+load_config_complete(LoadConfig *config)
+{
+	int users = config->users;
+
+	load_thresholds_resolve(config);
+	complete_kind(config);
+	if (config->connections == 0)
+		config->connections = config->users;
+	if (config->connections > config->users)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("%d connections are too many for %d users", config->connections,
+							   config->users),
+						errhint("A pool has fewer connections than users; leave \"connections\" "
+								"out to give each user one.")));
+	if (config->rate > 0 && config->connections < config->users)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a test with a rate can't have \"connections\""),
+						errhint("There \"users\" says how many connections serve the calls.")));
+	complete_workers(config);
 	if (!config->seeded)
 		config->seed = pg_prng_uint64(&pg_global_prng_state) >> 1;
-	config->json = settings_json(config);
+	config->json = settings_json(config, users);
 }

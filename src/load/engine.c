@@ -49,33 +49,19 @@ raise_descriptor_limit(int nsessions)
 				 errhint("Raise the server's limit on open files (ulimit -n, LimitNOFILE).")));
 }
 
-/*
- * User g of all starts at T (g + 1/2) / N of the ramp: the inverse of the straight line from 0 to N.
- * Ramping down, those who came last leave first.
- */
 static void
-init_session(Engine *engine, Session *session, int user)
+init_session(Engine *engine, Session *session, int max_variables)
 {
-	const LoadConfig *config = engine->config;
-	double fraction = (user + 0.5) / config->users;
-
-	memset(session, 0, sizeof(*session));
 	session->fd = -1;
-	session->heap_at = -1;
+	session->timer.heap_at = -1;
+	session->timer.session = session;
 	session->procno = -1;
 	session->state = SESSION_CLOSED;
-
-	/* The generator wants seeds that differ in more than their last bits. */
-	pg_prng_seed(&session->random, config->seed ^ (UINT64CONST(0x9E3779B97F4A7C15) * (user + 1)));
-
-	session->start_at = (int64) (config->ramp_up_ns * fraction);
-	/* Or all users would think, and call, in step. */
-	if (config->think_time_ns > 0)
-		session->start_at += (int64) (config->think_time_ns * pg_prng_double(&session->random));
-	session->stop_at =
-		config->ramp_up_ns + config->duration_ns + (int64) (config->ramp_down_ns * (1 - fraction));
+	session->values = palloc0(sizeof(PerfoptValue) * max_variables);
+	session->texts = palloc0(sizeof(SessionText) * max_variables);
 }
 
+/* Before the users, who may each have one. */
 static void
 init_sessions(Engine *engine)
 {
@@ -86,16 +72,11 @@ init_sessions(Engine *engine)
 	for (int i = 0; i < config->noperations; i++)
 		max_variables = Max(max_variables, config->operations[i].nvariables);
 
-	/* Users are dealt out like cards, so that ramps rise in all workers alike. */
-	engine->nsessions = (config->users - engine->worker + nworkers - 1) / nworkers;
-	engine->nlive = engine->nsessions;
-	engine->sessions = palloc(sizeof(Session) * engine->nsessions);
-	engine->heap = palloc(sizeof(Session *) * engine->nsessions);
+	engine->pool = config->connections < config->users;
+	engine->nsessions = (config->connections - engine->worker + nworkers - 1) / nworkers;
+	engine->sessions = palloc0(sizeof(Session) * engine->nsessions);
 	for (int i = 0; i < engine->nsessions; i++)
-	{
-		init_session(engine, &engine->sessions[i], i * nworkers + engine->worker);
-		engine->sessions[i].values = palloc(SESSION_VALUE_SIZE * max_variables);
-	}
+		init_session(engine, &engine->sessions[i], max_variables);
 }
 
 static void
@@ -139,7 +120,15 @@ load_engine_init(Engine *engine, const LoadConfig *config, LoadRun *run, int wor
 	snprintf(engine->application_name, sizeof(engine->application_name),
 			 "perfopt run " INT64_FORMAT, run->shared->run_id);
 	engine->timer_at = PG_INT64_MAX;
+	engine->context = CurrentMemoryContext;
+	initStringInfo(&engine->text);
+	engine->open = config->rate > 0;
+	engine->arrival = PG_INT64_MAX;
+	engine->arrival_timer.heap_at = -1;
 	init_sessions(engine);
+	load_users_init(engine);
+	engine->level = run->shared->level;
+	engine->heap = palloc(sizeof(Timer *) * (engine->nusers + engine->nsessions + 1));
 	init_counters(engine);
 	raise_descriptor_limit(engine->nsessions);
 
@@ -187,13 +176,17 @@ load_engine_record(Engine *engine, Session *session, int64 now)
 {
 	LoadSecond *second = &engine->seconds[session->operation];
 	LoadResult *result = load_run_result(engine->shared, engine->worker, session->operation);
-	bool measured = session->began >= engine->window_start && session->began < engine->window_end;
-	double latency_ms = (now - session->began) / (double) LOAD_NS_PER_MS;
+	int64 intended = session->user->intended;
+	bool measured = intended >= engine->window_start && intended < engine->window_end;
+	double latency_ms = (now - intended) / (double) LOAD_NS_PER_MS;
 
 	engine->mine->calls++;
 	second->calls++;
 	if (measured)
+	{
 		result->calls++;
+		result->retries += session->retries;
+	}
 	if (session->failed)
 	{
 		engine->mine->errors++;
@@ -207,9 +200,23 @@ load_engine_record(Engine *engine, Session *session, int64 now)
 	}
 	perfopt_histogram_record(second->latency, latency_ms);
 	if (measured)
+	{
 		perfopt_histogram_record(&result->latency, latency_ms);
+		perfopt_histogram_record(load_run_service(engine->shared, engine->worker,
+												  session->operation),
+								 (now - session->sent) / (double) LOAD_NS_PER_MS);
+	}
 	if (now >= engine->window_start && now < engine->window_end)
 		result->completed++;
+}
+
+static int64
+cpu_ns(void)
+{
+	struct timespec used;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	return used.tv_sec * LOAD_NS_PER_S + used.tv_nsec;
 }
 
 static void
@@ -217,10 +224,11 @@ end_second(Engine *engine)
 {
 	for (int i = 0; i < engine->config->noperations; i++)
 		perfopt_histogram_merge(&engine->mine->latency, engine->seconds[i].latency);
+	engine->mine->cpu_ns = cpu_ns() - engine->cpu_at_start;
 	engine->on_second(engine, engine->second);
 	for (int i = 0; i < engine->config->noperations; i++)
 	{
-		engine->seconds[i].calls = engine->seconds[i].errors = 0;
+		engine->seconds[i].calls = engine->seconds[i].errors = engine->seconds[i].retries = 0;
 		perfopt_histogram_reset(engine->seconds[i].latency);
 	}
 
@@ -235,13 +243,12 @@ start_clock(Engine *engine, int64 clock)
 	const LoadConfig *config = engine->config;
 
 	engine->clock = clock;
-	engine->window_start = clock + config->ramp_up_ns;
-	engine->window_end = engine->window_start + config->duration_ns;
+	engine->cpu_at_start = cpu_ns();
+	engine->window_start = clock + load_window_start_ns(config);
+	engine->window_end = engine->window_start + load_window_ns(config);
 	engine->deadline = engine->window_end + config->ramp_down_ns + config->grace_ns;
 	engine->next_second = clock + LOAD_NS_PER_S;
-	for (int i = 0; i < engine->nsessions; i++)
-		if (engine->sessions[i].state == SESSION_IDLE)
-			load_session_schedule(engine, &engine->sessions[i]);
+	load_users_start(engine);
 }
 
 /* The clock starts when the users of all workers are connected; who sees it first starts it. */
@@ -281,7 +288,7 @@ connect_more(Engine *engine)
 static void
 set_timer(Engine *engine)
 {
-	Session *next = load_timer_next(engine);
+	Timer *next = load_timer_next(engine);
 	struct itimerspec spec = { 0 };
 
 	/* A timer that goes off too early costs less than setting it again each time. */
@@ -306,10 +313,17 @@ timer_went_off(Engine *engine)
 static void
 fire_timers(Engine *engine)
 {
-	Session *next;
+	Timer *next;
 
 	while ((next = load_timer_next(engine)) != NULL && next->due <= engine->now)
-		load_session_due(engine, next);
+	{
+		if (next->user != NULL)
+			load_user_due(engine, next->user);
+		else if (next->session != NULL)
+			load_session_due(engine, next->session);
+		else
+			load_arrivals_due(engine);
+	}
 }
 
 static int
@@ -353,6 +367,59 @@ wait_and_dispatch(Engine *engine, bool barrier)
 }
 
 static void
+begin_results_anew(Engine *engine)
+{
+	for (int i = 0; i < engine->config->noperations; i++)
+	{
+		LoadResult *result = load_run_result(engine->shared, engine->worker, i);
+
+		result->calls = result->errors = result->completed = result->retries = 0;
+		result->nkinds = 0;
+		result->other_errors = 0;
+		perfopt_histogram_reset(&result->latency);
+		perfopt_histogram_reset(load_run_service(engine->shared, engine->worker, i));
+	}
+	engine->window_start = engine->clock + engine->level_from;
+}
+
+/* If the load was set anew. */
+static void
+take_level(Engine *engine)
+{
+	LoadShared *shared = engine->shared;
+	bool changed;
+	bool fresh;
+
+	SpinLockAcquire(&shared->mutex);
+	changed = shared->level_no != engine->level_no;
+	engine->level_no = shared->level_no;
+	engine->level = shared->level;
+	engine->level_from = shared->level_from;
+	fresh = shared->fresh;
+	SpinLockRelease(&shared->mutex);
+	if (!changed)
+		return;
+	if (fresh)
+		begin_results_anew(engine);
+	load_users_level(engine);
+}
+
+/* At the end of the test those who wait for something to do have no timer of their own. */
+static void
+stop_who_rests(Engine *engine)
+{
+	if (engine->now < engine->window_end + engine->config->ramp_down_ns)
+		return;
+	for (int i = 0; i < engine->nusers; i++)
+	{
+		User *user = &engine->users[i];
+
+		if (user->session == NULL || !load_session_busy(user->session))
+			load_user_stop(engine, user);
+	}
+}
+
+static void
 tick(Engine *engine)
 {
 	CHECK_FOR_INTERRUPTS();
@@ -362,6 +429,12 @@ tick(Engine *engine)
 					  "a load worker was told to stop by an administrator, a shutdown, or DDL on "
 					  "its database");
 	engine->next_tick = engine->now + TICK_NS;
+	if (engine->clock == 0)
+		return;
+	take_level(engine);
+	stop_who_rests(engine);
+	if (engine->on_tick != NULL)
+		engine->on_tick(engine);
 }
 
 /* Ends what runs, on the server as well, and gives it a moment to say so. */
@@ -371,14 +444,15 @@ cancel_running(Engine *engine)
 	int64 give_up;
 
 	engine->stopping = true;
-	for (int i = 0; i < engine->nsessions; i++)
+	for (int i = 0; i < engine->nusers; i++)
 	{
-		Session *session = &engine->sessions[i];
+		User *user = &engine->users[i];
 
-		if (session->state == SESSION_RUNNING || session->state == SESSION_ROLLING_BACK)
-			load_session_cancel(session);
+		if (user->session == NULL || !load_session_busy(user->session) ||
+			user->session->state == SESSION_SLEEPING)
+			load_user_stop(engine, user);
 		else
-			load_session_stop(engine, session);
+			load_session_cancel(user->session);
 	}
 
 	give_up = load_clock() + CANCEL_WAIT_NS;
@@ -389,16 +463,16 @@ cancel_running(Engine *engine)
 		wait_and_dispatch(engine, false);
 	}
 
-	for (int i = 0; i < engine->nsessions; i++)
+	for (int i = 0; i < engine->nusers; i++)
 	{
-		Session *session = &engine->sessions[i];
+		User *user = &engine->users[i];
 
-		if (session->stopped || engine->discarding)
+		if (user->stopped || engine->discarding)
 			continue;
-		session->failed = true;
-		load_error_set(&session->first, "57014",
+		user->session->failed = true;
+		load_error_set(&user->session->first, "57014",
 					   "did not end when it was cancelled after the test");
-		load_engine_record(engine, session, load_clock());
+		load_engine_record(engine, user->session, load_clock());
 	}
 }
 
@@ -440,7 +514,11 @@ load_engine_run(Engine *engine)
 			break;
 	}
 
-	/* Calls that a cancelled test cut off say nothing about the target. */
+	if (engine->clock > 0)
+		engine->mine->unserved =
+			load_arrivals_backlog(engine, Min(engine->now, engine->window_end));
+
+	/* Calls that a stopped test cut off say nothing about the target. */
 	engine->discarding = must_stop(engine);
 	if (engine->nlive > 0)
 		cancel_running(engine);

@@ -1,11 +1,20 @@
 /*
  * engine.h
- *	  The part of a load test that one worker process runs: its users' sessions on one epoll loop.
+ *	  The part of a load test that one worker process runs: its users and their sessions on one epoll
+ *	  loop.
+ *
+ * A user decides when to do what; a session is a connection to the target that does it.  Each user has
+ * a session of its own, unless there are fewer connections than users: then a user takes one that is
+ * free, and waits in a line while there is none.
+ *
+ * An iteration has three instants: intended (when it should begin: the user was ready, or by the
+ * schedule of arrivals), sent and done.  Response is done - intended, service done - sent.  How late the
+ * loop itself is in waking somebody is the lag, which says whether the generator can be trusted.
  *
  * No transaction is open while the engine runs, and nothing in it waits for anything but the loop
- * itself.  Work per wake-up is proportional to the sessions that are ready.
+ * itself.  Work per wake-up is proportional to what is ready.
  *
- * Private to engine.c, session.c, timer.c and worker.c.
+ * Private to engine.c, user.c, session.c, iteration.c, timer.c and worker.c.
  */
 #ifndef PERFOPT_LOAD_ENGINE_H
 #define PERFOPT_LOAD_ENGINE_H
@@ -13,55 +22,100 @@
 #include "libpq-fe.h"
 
 #include "load/run.h"
+#include "math/arrivals.h"
+
+typedef struct Engine Engine;
+typedef struct Session Session;
+typedef struct User User;
+
+/* Whom it wakes is known by its place: user and session have one each. */
+typedef struct Timer
+{
+	int64 due;
+	int heap_at; /* place in the timer heap, -1 when it is not set */
+	User *user;  /* one of the two */
+	Session *session;
+} Timer;
+
+struct User
+{
+	Timer timer;
+	Session *session; /* its own, or the one it has just now; NULL */
+	int number;       /* among all of the run, from 0 */
+	bool started;     /* counted among the users under load */
+	bool stopped;     /* for good */
+	bool parked;      /* the load is lower than this user's turn */
+	bool waiting;     /* for a session */
+	bool offline;     /* of an open test: was to take a call, but its connection is not there */
+	int64 start_at;   /* after the clock's start */
+	int64 stop_at;
+	int64 intended; /* of the iteration at hand, or of the one waited for */
+	int follows;    /* operation that comes next in this visit, -1: a new visit */
+	PerfoptXoroshiro random;
+	User *next; /* in a list of idle or waiting ones */
+};
 
 typedef enum SessionState
 {
-	SESSION_CLOSED, /* not connected yet, or stopped for good */
+	SESSION_CLOSED, /* not connected yet, or closed for good */
 	SESSION_CONNECTING,
 	SESSION_PREPARING, /* statements are being prepared, in one pipeline */
 	SESSION_BACKOFF,   /* waits before connecting again */
-	SESSION_IDLE,      /* connected; before its start, or thinking */
-	SESSION_RUNNING,   /* a statement of an operation is under way */
+	SESSION_IDLE,      /* connected */
+	SESSION_RUNNING,   /* an iteration is under way */
+	SESSION_SLEEPING,  /* likewise, at a \sleep */
 	SESSION_ROLLING_BACK
 } SessionState;
 
-/* A variable's value as text: a sign, 19 digits and the end. */
-#define SESSION_VALUE_SIZE 24
+/* Statements that are sent before the first of their results is read. */
+#define LOAD_PIPELINE_DEPTH 64
 
-typedef struct Session
+/* Room for a variable's text. */
+typedef struct SessionText
 {
+	char *data; /* NULL until needed */
+	size_t size;
+} SessionText;
+
+struct Session
+{
+	Timer timer;
 	PGconn *conn;
 	int fd; /* as registered with epoll; -1 when not */
 	uint32 events;
 	SessionState state;
-	bool started;   /* counted among the users under load */
-	bool stopped;   /* runs no further iteration */
-	bool failed;    /* the current iteration */
-	int64 start_at; /* after the clock's start */
-	int64 stop_at;
-	int64 due;   /* of its timer */
-	int heap_at; /* place in the timer heap, -1 when it has no timer */
-	int64 began; /* the current iteration */
-	int operation;
-	int statement;
-	int pid;    /* of its backend */
-	int procno; /* of its backend, when that can be tagged; -1 otherwise */
+	User *user;    /* whose iteration it runs; its own user for ever, if users have their own */
+	Session *next; /* in the list of free ones */
+	int attempts;  /* to connect, since it was last connected */
+	int pid;       /* of its backend */
+	int procno;    /* of its backend, when that can be tagged; -1 otherwise */
 	uint32 tag;
-	int attempts; /* to connect, since it was last connected */
-	pg_prng_state random;
-	char (*values)[SESSION_VALUE_SIZE];
-	LoadError first; /* what an iteration, or preparing, failed with */
-} Session;
+
+	/* the iteration */
+	int operation;
+	int step;  /* next one */
+	int nsent; /* statements whose results are waited for */
+	int nread; /* of these, whose results have come */
+	int sent_statements[LOAD_PIPELINE_DEPTH];
+	bool failed;
+	bool waited; /* for the target or a timer */
+	bool ending; /* sleeps only so as not to end within its own beginning */
+	int retries; /* that were made */
+	int64 sent;
+	PerfoptXoroshiro random_then; /* when it began, for a retry */
+	PerfoptValue *values;         /* of the operation's variables */
+	SessionText *texts;
+	LoadError first; /* what it, or preparing, failed with */
+};
 
 /* What one operation did in the current second. */
 typedef struct LoadSecond
 {
 	uint64 calls;
 	uint64 errors;
+	uint64 retries;
 	PerfoptHistogram *latency;
 } LoadSecond;
-
-typedef struct Engine Engine;
 
 struct Engine
 {
@@ -72,24 +126,44 @@ struct Engine
 	int worker;
 	char *conninfo;
 	char application_name[64];
+	MemoryContext context; /* what lives as long as the engine */
+	StringInfoData text;   /* of the statement at hand */
 
+	int nusers;
+	User *users;
 	int nsessions;
 	Session *sessions;
+	bool pool; /* fewer sessions than users */
 	int nconnecting;
-	int next_connect; /* sessions from here on were not tried yet */
-	int nready;       /* connected before the clock's start */
-	int nlive;        /* not stopped */
+	int next_connect;       /* sessions from here on were not tried yet */
+	int nready;             /* connected before the clock's start */
+	int nlive;              /* users that are not stopped */
+	Session *free_sessions; /* of a pool */
+	User *waiting;          /* for one of them, in order */
+	User **waiting_end;
+
+	bool open; /* calls arrive by a schedule */
+	PerfoptArrivals arrivals;
+	PerfoptXoroshiro arrival_random;
+	int64 arrival; /* the next, after the clock's start; PG_INT64_MAX when there is none any more */
+	Timer arrival_timer;
+	double arrived_before; /* the load was set last, in all workers */
+	User *idle;            /* who can take it */
+	uint32 level_no;       /* of the load, as the run's controller sets it */
+	double level;
+	int64 level_from; /* after the clock's start */
 
 	int epoll;
 	int timer;
 	int64 timer_at; /* what the timer is set to; PG_INT64_MAX when to nothing */
-	Session **heap;
+	Timer **heap;
 	int nheap;
 
 	double *weights;    /* cumulative */
 	int64 now;          /* when the loop last woke */
 	int64 clock;        /* when the test began; 0 before */
-	int64 window_start; /* calls that begin within are measured */
+	int64 cpu_at_start; /* that the process had used */
+	int64 window_start; /* iterations that are intended within are measured */
 	int64 window_end;
 	int64 deadline; /* by when the last iteration must have ended */
 	int64 next_tick;
@@ -100,8 +174,11 @@ struct Engine
 
 	LoadSecond *seconds; /* by operation */
 
-	/* Writes away and resets what was counted in the second that has passed. */
+	/* Writes away what was counted in the second that has passed. */
 	void (*on_second)(Engine *engine, int second);
+
+	/* Looks at the run as a whole, ten times a second; NULL in all but one worker. */
+	void (*on_tick)(Engine *engine);
 };
 
 /* engine.c */
@@ -116,19 +193,49 @@ extern void load_engine_watch(Engine *engine, Session *session, int fd, uint32 e
 extern void load_engine_unwatch(Engine *engine, Session *session);
 extern void load_engine_record(Engine *engine, Session *session, int64 now);
 
-/* session.c */
+/* user.c: when who does what. */
+extern void load_users_init(Engine *engine);
+extern void load_users_start(Engine *engine); /* the clock has started */
+extern void load_users_level(Engine *engine); /* the load was set anew */
+extern void load_user_due(Engine *engine, User *user);
+extern void load_user_stop(Engine *engine, User *user);
+extern void load_user_done(Engine *engine, Session *session, int64 now); /* with an iteration */
+extern void load_session_free(Engine *engine, Session *session); /* it is connected, and idle */
+extern void load_arrivals_due(Engine *engine);
+
+/* How many calls should have begun by now and have not. */
+extern uint64 load_arrivals_backlog(const Engine *engine, int64 until);
+
+/* session.c: connecting, preparing, coming back. */
 extern void load_session_connect(Engine *engine, Session *session);
-extern void load_session_ready(Engine *engine, Session *session);    /* its socket is */
-extern void load_session_due(Engine *engine, Session *session);      /* its timer is */
-extern void load_session_schedule(Engine *engine, Session *session); /* the clock has started */
-extern void load_session_stop(Engine *engine, Session *session);
+extern void load_session_ready(Engine *engine, Session *session); /* its socket is */
+extern void load_session_due(Engine *engine, Session *session);   /* its timer is */
 extern void load_session_close(Engine *engine, Session *session);
 extern void load_session_cancel(Session *session);
+extern void load_session_flush(Engine *engine, Session *session);
+extern void load_session_lost(Engine *engine, Session *session);
 
-/* timer.c: one timer a session; setting it again moves it. */
-extern void load_timer_set(Engine *engine, Session *session, int64 due);
-extern void load_timer_clear(Engine *engine, Session *session);
-extern Session *load_timer_next(const Engine *engine); /* NULL when there is none */
+/* iteration.c: running an operation in a session. */
+extern void load_iteration_begin(Engine *engine, Session *session, int operation, int64 now);
+extern void load_iteration_go_on(Engine *engine, Session *session); /* after a sleep */
+extern void load_iteration_read(Engine *engine, Session *session);
+
+static inline PerfoptRandom
+load_random(PerfoptXoroshiro *state)
+{
+	return (PerfoptRandom){ perfopt_xoroshiro_next, state };
+}
+
+static inline bool
+load_session_busy(const Session *session)
+{
+	return session->state >= SESSION_RUNNING;
+}
+
+/* timer.c: setting one again moves it. */
+extern void load_timer_set(Engine *engine, Timer *timer, int64 due);
+extern void load_timer_clear(Engine *engine, Timer *timer);
+extern Timer *load_timer_next(const Engine *engine); /* NULL when there is none */
 
 /* errors.c */
 extern void load_error_count(LoadResult *result, const LoadError *error);

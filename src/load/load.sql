@@ -13,7 +13,9 @@ CREATE TABLE perfopt.test_run (
   requested_by text NOT NULL,
   problem text,
   connections_lost bigint NOT NULL DEFAULT 0,
-  lost_message text
+  lost_message text,
+  rate float8,
+  connections int
 );
 COMMENT ON TABLE perfopt.test_run IS
   'Load tests, newest with the highest run_id. A row is there from the start of its test and is brought up to date at its end.';
@@ -21,6 +23,9 @@ COMMENT ON COLUMN perfopt.test_run.config IS 'All settings; perfopt.start_test(c
 COMMENT ON COLUMN perfopt.test_run.started_at IS
   'When the test was started; its clock starts later, when all users are connected.';
 COMMENT ON COLUMN perfopt.test_run.target IS 'Foreign server that the load went to.';
+COMMENT ON COLUMN perfopt.test_run.rate IS
+  'Calls per second that were to arrive (open model); NULL: each user calls when it is ready (closed model).';
+COMMENT ON COLUMN perfopt.test_run.connections IS 'Sessions that the users share; as many as users unless it was a pool.';
 COMMENT ON COLUMN perfopt.test_run.problem IS 'Why the test failed.';
 COMMENT ON COLUMN perfopt.test_run.connections_lost IS
   'How often a user''s connection broke, or could not be made again, during the test; lost_message is the first reason.';
@@ -57,7 +62,8 @@ CREATE TABLE perfopt.test_interval (
   calls bigint NOT NULL,
   errors bigint NOT NULL,
   users int NOT NULL,
-  latency perfopt.histogram NOT NULL
+  latency perfopt.histogram NOT NULL,
+  retries bigint NOT NULL DEFAULT 0
 );
 CREATE INDEX ON perfopt.test_interval (run_id, ts);
 COMMENT ON TABLE perfopt.test_interval IS

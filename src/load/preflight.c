@@ -95,7 +95,7 @@ check_room(Preflight *preflight)
 		"   WHERE coalesce(backend_type, 'client backend') = 'client backend' "
 		"   AND datid IS NOT NULL AND pid <> pg_catalog.pg_backend_pid()), "
 		"pg_catalog.current_setting('max_connections')";
-	int users = preflight->config->users;
+	int users = preflight->config->connections;
 	int room;
 
 	if (!query(preflight, sql, 0, NULL))
@@ -105,7 +105,7 @@ check_room(Preflight *preflight)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_TOO_MANY_CONNECTIONS),
-			 errmsg("target \"%s\" has room for %d more sessions, but the test has %d users",
+			 errmsg("target \"%s\" has room for %d more sessions, but the test has %d",
 					preflight->config->target, room, users),
 			 errhint("Raise max_connections on the target, which is %s (it takes a restart there), "
 					 "or use fewer users.",
@@ -158,18 +158,14 @@ bound(Preflight *preflight, const LoadOperation *operation, const LoadVariable *
 	return pg_strtoint64(answer(preflight, 0));
 }
 
+/* A range that has something in it. */
 static void
-evaluate_variables(Preflight *preflight, LoadOperation *operation)
+evaluate_range(Preflight *preflight, const LoadOperation *operation, LoadVariable *variable)
 {
-	for (int i = 0; i < operation->nvariables; i++)
-	{
-		LoadVariable *variable = &operation->variables[i];
-
-		variable->low = bound(preflight, operation, variable, variable->low_sql);
-		variable->high = bound(preflight, operation, variable, variable->high_sql);
-		if (variable->low > variable->high)
-			ereport(
-				ERROR,
+	variable->low = bound(preflight, operation, variable, variable->low_sql);
+	variable->high = bound(preflight, operation, variable, variable->high_sql);
+	if (variable->low > variable->high)
+		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("variable \"%s\" of operation \"%s\" has no value between %lld and %lld",
 						variable->name, operation->name, (long long) variable->low,
@@ -177,7 +173,102 @@ evaluate_variables(Preflight *preflight, LoadOperation *operation)
 				 errdetail("Its bounds are %s and %s.", variable->low_sql, variable->high_sql),
 				 errhint("Are the tables of scenario \"%s\" filled?",
 						 preflight->config->scenario)));
+}
+
+/* What a variable is chosen from, where a query says that. */
+static void
+load_items(Preflight *preflight, const LoadOperation *operation, LoadVariable *variable)
+{
+	Size bytes = 0;
+	int n;
+
+	if (!query(preflight,
+			   psprintf("SELECT * FROM (%s\n) q LIMIT %d", variable->items_sql, LOAD_MAX_ITEMS + 1),
+			   0, NULL))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("could not run the query of variable \"%s\" of operation \"%s\"",
+							   variable->name, operation->name),
+						errdetail("%s", load_remote_error(preflight->conn)),
+						errhint("It is one SELECT, whose first column has the values.")));
+	n = PQntuples(preflight->result);
+	if (n == 0 || n > LOAD_MAX_ITEMS || PQnfields(preflight->result) == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the query of variable \"%s\" of operation \"%s\" returned %s rows",
+							   variable->name, operation->name, n == 0 ? "no" : "too many"),
+						errhint("A variable is chosen from 1 to %d values.", LOAD_MAX_ITEMS)));
+	variable->nitems = n;
+	variable->items = palloc0(sizeof(char *) * n);
+	for (int i = 0; i < n; i++)
+	{
+		if (PQgetisnull(preflight->result, i, 0))
+			continue;
+		bytes += PQgetlength(preflight->result, i, 0);
+		if (bytes > LOAD_MAX_ITEM_BYTES)
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("the values of variable \"%s\" of operation \"%s\" take more than %d MB",
+						variable->name, operation->name, LOAD_MAX_ITEM_BYTES / (1024 * 1024))));
+		variable->items[i] = pstrdup(PQgetvalue(preflight->result, i, 0));
 	}
+}
+
+static void
+evaluate_variables(Preflight *preflight, LoadOperation *operation)
+{
+	for (int i = 0; i < operation->nvariables; i++)
+	{
+		LoadVariable *variable = &operation->variables[i];
+
+		if (variable->low_sql != NULL)
+			evaluate_range(preflight, operation, variable);
+		else if (variable->items_sql != NULL)
+			load_items(preflight, operation, variable);
+		if (variable->draw == LOAD_DRAW_SEQUENCE)
+			variable->sequence = preflight->config->nsequences++;
+	}
+}
+
+/* Which variables the columns of its result go to. */
+static void
+describe_result(Preflight *preflight, LoadOperation *operation, LoadStatement *statement)
+{
+	PQclear(preflight->result);
+	preflight->result = NULL;
+	preflight->result = load_remote_describe(preflight->conn);
+	if (PQresultStatus(preflight->result) != PGRES_COMMAND_OK)
+		refuse(preflight, "could not describe the result of a statement with \\gset");
+	statement->ncolumns = PQnfields(preflight->result);
+	statement->columns = palloc(sizeof(int) * Max(1, statement->ncolumns));
+	for (int i = 0; i < statement->ncolumns; i++)
+	{
+		char *name = psprintf("%s%s", statement->prefix, PQfname(preflight->result, i));
+
+		statement->columns[i] = load_variable_find(operation, name, strlen(name));
+	}
+}
+
+/* A variable that is used, but that no result sets. */
+static void
+check_assigned(const LoadOperation *operation)
+{
+	bool assigned[256] = { false };
+
+	for (int i = 0; i < operation->nvariables; i++)
+		assigned[i] = operation->variables[i].draw != LOAD_DRAW_NOTHING;
+	for (int i = 0; i < operation->nsteps; i++)
+		if (operation->steps[i].kind == LOAD_STEP_SET)
+			assigned[operation->steps[i].at] = true;
+	for (int i = 0; i < operation->nstatements; i++)
+		for (int j = 0; j < operation->statements[i].ncolumns; j++)
+			if (operation->statements[i].columns[j] >= 0)
+				assigned[operation->statements[i].columns[j]] = true;
+	for (int i = 0; i < operation->nvariables; i++)
+		if (!assigned[i])
+			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+							errmsg("variable \"%s\" of operation \"%s\" gets no value",
+								   operation->variables[i].name, operation->name),
+							errhint("No result that \\gset takes has a column of that name.")));
 }
 
 static void
@@ -224,7 +315,12 @@ try_target(Preflight *preflight)
 
 		evaluate_variables(preflight, operation);
 		for (int j = 0; j < operation->nstatements; j++)
+		{
 			try_statement(preflight, operation, &operation->statements[j]);
+			if (operation->statements[j].gset)
+				describe_result(preflight, operation, &operation->statements[j]);
+		}
+		check_assigned(operation);
 	}
 }
 

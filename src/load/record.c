@@ -35,6 +35,7 @@ typedef struct PendingRow
 	const char *operation;
 	int64 calls;
 	int64 errors;
+	int64 retries;
 	int users;
 	Datum latency;
 } PendingRow;
@@ -144,17 +145,21 @@ write_start(const void *arg)
 {
 	const EndOfRun *start = arg;
 	const LoadConfig *config = start->config;
-	Oid types[] = { TEXTOID, TEXTOID, TEXTOID, INT4OID, OIDOID };
-	Datum values[] = { CStringGetTextDatum(config->scenario), CStringGetTextDatum(config->json),
-					   CStringGetTextDatum(config->target), Int32GetDatum(config->users),
-					   ObjectIdGetDatum(config->userid) };
+	Oid types[] = { TEXTOID, TEXTOID, TEXTOID, INT4OID, OIDOID, TEXTOID, FLOAT8OID, INT4OID };
+	Datum values[] = {
+		CStringGetTextDatum(config->scenario), CStringGetTextDatum(config->json),
+		CStringGetTextDatum(config->target),   Int32GetDatum(config->users),
+		ObjectIdGetDatum(config->userid),      CStringGetTextDatum(load_kind_name(config->kind)),
+		Float8GetDatum(config->rate),          Int32GetDatum(config->connections)
+	};
 	bool isnull;
 
 	mark_lost_runs();
 	execute(
-		"INSERT INTO perfopt.test_run (kind, scenario, config, state, target, users, requested_by) "
-		"VALUES ('load', $1, $2::pg_catalog.jsonb, 'running', $3, $4, "
-		"pg_catalog.pg_get_userbyid($5)) "
+		"INSERT INTO perfopt.test_run (kind, scenario, config, state, target, users, requested_by, "
+		"rate, connections) "
+		"VALUES ($6, $1, $2::pg_catalog.jsonb, 'running', $3, $4, "
+		"pg_catalog.pg_get_userbyid($5), nullif($7, 0), $8) "
 		"RETURNING run_id",
 		lengthof(types), types, values, NULL);
 
@@ -187,13 +192,13 @@ static void
 write_pending(const void *arg)
 {
 	const LoadRun *run = arg;
-	Oid types[] = { INT8OID, TIMESTAMPTZOID, TEXTOID, INT4OID,
-					INT8OID, INT8OID,        INT4OID, histogram_type() };
+	Oid types[] = { INT8OID, TIMESTAMPTZOID, TEXTOID,          INT4OID, INT8OID,
+					INT8OID, INT4OID,        histogram_type(), INT8OID };
 	SPIPlanPtr plan;
 
 	plan = SPI_prepare("INSERT INTO perfopt.test_interval "
-					   "(run_id, ts, operation, worker, calls, errors, users, latency) "
-					   "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+					   "(run_id, ts, operation, worker, calls, errors, users, latency, retries) "
+					   "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
 					   lengthof(types), types);
 	for (int i = 0; i < npending; i++)
 	{
@@ -201,7 +206,8 @@ write_pending(const void *arg)
 		Datum values[] = { Int64GetDatum(run->shared->run_id),  TimestampTzGetDatum(row->ts),
 						   CStringGetTextDatum(row->operation), Int32GetDatum(my_worker),
 						   Int64GetDatum(row->calls),           Int64GetDatum(row->errors),
-						   Int32GetDatum(row->users),           row->latency };
+						   Int32GetDatum(row->users),           row->latency,
+						   Int64GetDatum(row->retries) };
 
 		SPI_execute_plan(plan, values, NULL, false, 0);
 	}
@@ -265,6 +271,7 @@ load_record_second(Engine *engine, int second)
 		row->operation = config->operations[i].name;
 		row->calls = counted->calls;
 		row->errors = counted->errors;
+		row->retries = counted->retries;
 		row->users = engine->mine->users;
 		row->latency = perfopt_histogram_datum(counted->latency);
 	}

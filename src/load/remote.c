@@ -141,3 +141,11 @@ load_remote_prepare(PGconn *conn, const char *sql)
 		return PQmakeEmptyPGresult(conn, PGRES_FATAL_ERROR);
 	return last_result(conn);
 }
+
+PGresult *
+load_remote_describe(PGconn *conn)
+{
+	if (!PQsendDescribePrepared(conn, ""))
+		return PQmakeEmptyPGresult(conn, PGRES_FATAL_ERROR);
+	return last_result(conn);
+}

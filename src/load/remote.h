@@ -17,6 +17,7 @@ extern PGconn *load_remote_connect(const char *conninfo, const char *application
 extern PGresult *load_remote_query(PGconn *conn, const char *sql, int nparams,
 								   const char *const *values);
 extern PGresult *load_remote_prepare(PGconn *conn, const char *sql);
+extern PGresult *load_remote_describe(PGconn *conn); /* what was prepared last */
 
 extern void load_remote_close(PGconn *conn);
 

@@ -15,6 +15,9 @@
 #include "load/run.h"
 #include "shmem.h"
 
+/* By then all workers have seen a new load. */
+#define LEVEL_NOTICE_NS (250 * LOAD_NS_PER_MS)
+
 /* Guarded by PERFOPT_LOAD_LOCK. */
 typedef struct LoadSlot
 {
@@ -93,17 +96,66 @@ load_run_result(const LoadShared *shared, int worker, int operation)
 						   shared->result_size * operation);
 }
 
-static void
-init_blocks(LoadShared *shared)
+PerfoptHistogram *
+load_run_service(const LoadShared *shared, int worker, int operation)
 {
+	return (PerfoptHistogram *) ((char *) load_run_result(shared, worker, operation) +
+								 shared->service_offset);
+}
+
+PerfoptHistogram *
+load_run_lag(const LoadShared *shared, int worker)
+{
+	return (PerfoptHistogram *) ((char *) load_run_worker(shared, worker) + shared->lag_offset);
+}
+
+pg_atomic_uint64 *
+load_run_sequence(const LoadShared *shared, int sequence)
+{
+	return (pg_atomic_uint64 *) ((char *) shared + shared->sequences_offset) + sequence;
+}
+
+static void
+init_coarse(PerfoptHistogram *histogram)
+{
+	perfopt_histogram_init(histogram, PERFOPT_HISTOGRAM_COARSE, LOAD_MIN_EXP, LOAD_MAX_EXP);
+}
+
+static void
+init_blocks(LoadShared *shared, int nsequences)
+{
+	for (int i = 0; i < nsequences; i++)
+		pg_atomic_init_u64(load_run_sequence(shared, i), 0);
 	for (int i = 0; i < shared->nworkers; i++)
 	{
-		perfopt_histogram_init(&load_run_worker(shared, i)->latency, PERFOPT_HISTOGRAM_COARSE,
-							   LOAD_MIN_EXP, LOAD_MAX_EXP);
+		init_coarse(&load_run_worker(shared, i)->latency);
+		init_coarse(load_run_lag(shared, i));
 		for (int j = 0; j < shared->noperations; j++)
+		{
 			perfopt_histogram_init(&load_run_result(shared, i, j)->latency, PERFOPT_HISTOGRAM_FINE,
 								   LOAD_MIN_EXP, LOAD_MAX_EXP);
+			init_coarse(load_run_service(shared, i, j));
+		}
 	}
+}
+
+/* Where everything is in the segment; returns its size. */
+static Size
+lay_out(LoadShared *head, const LoadConfig *config)
+{
+	Size coarse = perfopt_histogram_size(PERFOPT_HISTOGRAM_COARSE, LOAD_MIN_EXP, LOAD_MAX_EXP);
+	Size fine = perfopt_histogram_size(PERFOPT_HISTOGRAM_FINE, LOAD_MIN_EXP, LOAD_MAX_EXP);
+
+	head->config_offset = MAXALIGN(sizeof(LoadShared));
+	head->sequences_offset = MAXALIGN(head->config_offset + head->config_size);
+	head->workers_offset =
+		MAXALIGN(head->sequences_offset + sizeof(pg_atomic_uint64) * config->nsequences);
+	head->lag_offset = MAXALIGN(offsetof(LoadWorker, latency) + coarse);
+	head->result_offset = MAXALIGN(head->lag_offset + coarse);
+	head->service_offset = MAXALIGN(offsetof(LoadResult, latency) + fine);
+	head->result_size = MAXALIGN(head->service_offset + coarse);
+	head->worker_size = head->result_offset + head->result_size * head->noperations;
+	return head->workers_offset + head->worker_size * head->nworkers;
 }
 
 static void
@@ -120,22 +172,18 @@ create_segment(LoadRun *run, const LoadConfig *config)
 	memset(&head, 0, sizeof(head));
 	head.owner = config->userid;
 	head.users = config->users;
+	head.connections = config->connections;
 	head.nworkers = config->workers;
 	head.noperations = config->noperations;
 	head.ramp_up_ns = config->ramp_up_ns;
-	head.duration_ns = config->duration_ns;
+	head.window_start_ns = load_window_start_ns(config);
+	head.window_ns = load_window_ns(config);
 	head.ramp_down_ns = config->ramp_down_ns;
+	head.level = config->kind == LOAD_KIND_STRESS ? config->start_level
+				 : config->rate > 0               ? config->rate
+												  : config->users;
 	head.config_size = bytes.len;
-	head.config_offset = MAXALIGN(sizeof(LoadShared));
-	head.workers_offset = MAXALIGN(head.config_offset + bytes.len);
-	head.result_offset =
-		MAXALIGN(offsetof(LoadWorker, latency) +
-				 perfopt_histogram_size(PERFOPT_HISTOGRAM_COARSE, LOAD_MIN_EXP, LOAD_MAX_EXP));
-	head.result_size =
-		MAXALIGN(offsetof(LoadResult, latency) +
-				 perfopt_histogram_size(PERFOPT_HISTOGRAM_FINE, LOAD_MIN_EXP, LOAD_MAX_EXP));
-	head.worker_size = head.result_offset + head.result_size * head.noperations;
-	size = head.workers_offset + head.worker_size * head.nworkers;
+	size = lay_out(&head, config);
 
 	run->segment = dsm_create(size, 0);
 	run->shared = shared = dsm_segment_address(run->segment);
@@ -149,7 +197,7 @@ create_segment(LoadRun *run, const LoadConfig *config)
 	pg_atomic_init_u32(&shared->state, LOAD_STARTING);
 	SpinLockInit(&shared->mutex);
 	memcpy(load_run_config(shared), bytes.data, bytes.len);
-	init_blocks(shared);
+	init_blocks(shared, config->nsequences);
 }
 
 static void
@@ -396,6 +444,20 @@ load_run_fail(LoadRun *run, int sqlerrcode, const char *problem)
 	SpinLockRelease(&shared->mutex);
 	load_run_stop(run, LOAD_STOP_FAILED);
 	load_run_wake(run);
+}
+
+void
+load_run_set_level(LoadRun *run, double level, bool fresh)
+{
+	LoadShared *shared = run->shared;
+	int64 clock = (int64) pg_atomic_read_u64(&shared->clock);
+
+	SpinLockAcquire(&shared->mutex);
+	shared->level = level;
+	shared->fresh = fresh;
+	shared->level_from = load_clock() - clock + LEVEL_NOTICE_NS;
+	shared->level_no++;
+	SpinLockRelease(&shared->mutex);
 }
 
 char *

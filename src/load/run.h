@@ -53,13 +53,14 @@ typedef struct LoadResult
 	uint64 calls;
 	uint64 errors;
 	uint64 completed;
+	uint64 retries;
 	int nkinds;
 	LoadError kinds[LOAD_MAX_ERRORS];
 	uint64 other_errors;      /* of further SQLSTATEs */
-	PerfoptHistogram latency; /* ms, of calls without error; flexible, so last */
+	PerfoptHistogram latency; /* response in ms, of calls without error; flexible, so last */
 } LoadResult;
 
-/* A worker's block; its results follow. */
+/* A worker's block; its lag, and its results each with its service times, follow. */
 typedef struct LoadWorker
 {
 	bool joined; /* under the run room's lock */
@@ -68,7 +69,10 @@ typedef struct LoadWorker
 	int users;    /* started and not stopped */
 	uint64 calls; /* since the clock started, ramps included */
 	uint64 errors;
-	uint64 lost; /* connections that broke or could not be made during the test */
+	uint64 begun;    /* of the calls that arrived, since the load was set last */
+	uint64 unserved; /* calls that had arrived by the end of the measured time, and had not begun */
+	int64 cpu_ns;    /* that the process used since the clock started */
+	uint64 lost;     /* connections that broke or could not be made during the test */
 	LoadError lost_first;
 	int64 ended;              /* when its last user stopped */
 	PerfoptHistogram latency; /* of all operations, brought up to date each second; flexible */
@@ -80,17 +84,22 @@ typedef struct LoadShared
 	int64 run_id; /* set by the first worker, with the run's row */
 	Oid owner;
 	int users;
+	int connections;
 	int nworkers;
 	int noperations;
 	int64 ramp_up_ns;
-	int64 duration_ns;
+	int64 window_start_ns; /* what is measured */
+	int64 window_ns;
 	int64 ramp_down_ns;
 	uint32 config_size;
 	Size config_offset;
+	Size sequences_offset;
 	Size workers_offset;
 	Size worker_size;
-	Size result_offset; /* within a worker's block */
-	Size result_size;
+	Size lag_offset;     /* within a worker's block */
+	Size result_offset;  /* within a worker's block */
+	Size result_size;    /* with its service times */
+	Size service_offset; /* within that */
 
 	pg_atomic_uint32 recorded; /* the run's row is committed */
 	pg_atomic_uint32 ready;    /* workers whose users are connected */
@@ -98,9 +107,15 @@ typedef struct LoadShared
 	pg_atomic_uint64 clock;    /* when the test began; 0 before */
 	pg_atomic_uint64 clock_ts; /* the same as a TimestampTz; set before it */
 	pg_atomic_uint32 state;    /* LoadState */
-	slock_t mutex;             /* of the two below, which are set once */
-	int sqlerrcode;
+	slock_t mutex;             /* of what is below */
+	int sqlerrcode;            /* set once, with the problem */
 	char problem[512];
+
+	/* The load, if the run's controller changes it: users or calls a second, all workers together. */
+	uint32 level_no;
+	double level;
+	bool fresh;       /* with it, results begin anew */
+	int64 level_from; /* when, after the clock's start */
 } LoadShared;
 
 /* Why the workers must stop early; the first one set stays. */
@@ -108,7 +123,9 @@ typedef enum LoadStop
 {
 	LOAD_GO_ON,
 	LOAD_STOP_CANCELLED,
-	LOAD_STOP_FAILED
+	LOAD_STOP_FAILED,
+	LOAD_STOP_DONE, /* it knows what it wanted to know */
+	LOAD_STOP_THRESHOLD
 } LoadStop;
 
 /* A run as seen by one process. */
@@ -157,6 +174,15 @@ extern void load_run_wake(LoadRun *run);
 extern char *load_run_config(const LoadShared *shared);
 extern LoadWorker *load_run_worker(const LoadShared *shared, int worker);
 extern LoadResult *load_run_result(const LoadShared *shared, int worker, int operation);
+
+/* Coarse histograms in ms: from sending to the end of a call, and how late the generator woke. */
+extern PerfoptHistogram *load_run_service(const LoadShared *shared, int worker, int operation);
+extern PerfoptHistogram *load_run_lag(const LoadShared *shared, int worker);
+
+extern pg_atomic_uint64 *load_run_sequence(const LoadShared *shared, int sequence);
+
+/* The controller sets a new load; workers take it up at their next tick. */
+extern void load_run_set_level(LoadRun *run, double level, bool fresh);
 
 static inline LoadState
 load_run_state(const LoadShared *shared)

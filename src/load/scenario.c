@@ -8,10 +8,7 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
-#include "utils/numeric.h"
 
 #include "load/load.h"
 
@@ -56,132 +53,91 @@ read_scenario_row(LoadConfig *config)
 		config->dataset = kept_string(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
 }
 
-static _Noreturn void
-bad_variable(const LoadOperation *operation, const char *variable)
+/* What may come after an operation, while not all operations are known. */
+typedef struct Followers
 {
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-		 errmsg("variable \"%s\" of operation \"%s\" is not defined in a way that is known",
-				variable, operation->name),
-		 errhint("Write {\"%s\": {\"uniform\": [low, high]}}, where low and high are whole numbers "
-				 "or strings with an SQL expression.",
-				 variable)));
-}
-
-/* NULL when that is no bound. */
-static char *
-bound_sql(const JsonbValue *bound)
-{
-	if (bound != NULL && bound->type == jbvNumeric)
-		return DatumGetCString(
-			DirectFunctionCall1(numeric_out, NumericGetDatum(bound->val.numeric)));
-	if (bound != NULL && bound->type == jbvString && bound->val.string.len > 0)
-		return pnstrdup(bound->val.string.val, bound->val.string.len);
-	return NULL;
-}
+	LoadConfig *config;
+	LoadOperation *operation;
+	bool *follow; /* operations that somebody may go on to */
+	double chances[LOAD_MAX_OPERATIONS];
+} Followers;
 
 static void
-read_variable(const LoadOperation *operation, LoadVariable *variable, const JsonbValue *value)
+read_follower(void *arg, const char *key, const JsonbValue *value)
 {
-	JsonbValue *bounds = NULL;
+	Followers *followers = arg;
+	double chance = load_json_number(key, value, "0.5");
 
-	if (value->type == jbvBinary && JsonContainerIsObject(value->val.binary.data) &&
-		JsonContainerSize(value->val.binary.data) == 1)
-		bounds = getKeyJsonValueFromContainer(value->val.binary.data, "uniform", 7, NULL);
-	if (bounds != NULL && bounds->type == jbvBinary &&
-		JsonContainerIsArray(bounds->val.binary.data) &&
-		JsonContainerSize(bounds->val.binary.data) == 2)
+	if (!(chance >= 0 && chance <= 1))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("operation \"%s\" goes on to \"%s\" with the chance %g",
+							   followers->operation->name, key, chance),
+						errhint("A chance is 0 to 1.")));
+	for (int i = 0; i < followers->config->noperations; i++)
 	{
-		variable->low_sql = bound_sql(getIthJsonbValueFromContainer(bounds->val.binary.data, 0));
-		variable->high_sql = bound_sql(getIthJsonbValueFromContainer(bounds->val.binary.data, 1));
+		if (strcmp(followers->config->operations[i].name, key) == 0)
+		{
+			followers->chances[i] = chance;
+			followers->follow[i] |= chance > 0;
+			return;
+		}
 	}
-	if (variable->low_sql == NULL || variable->high_sql == NULL)
-		bad_variable(operation, variable->name);
+	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+					errmsg("operation \"%s\" goes on to \"%s\", which does not exist",
+						   followers->operation->name, key),
+					errhint("The keys of \"next\" are operations of the same scenario.")));
 }
 
+/* Cumulative chances; what is left of 1 is that of the visit's end. */
 static void
-read_variables(LoadOperation *operation, Jsonb *definitions)
+read_followers(LoadConfig *config, LoadOperation *operation, Jsonb *next, bool *follow)
 {
-	JsonbIterator *it;
+	Followers followers = { config, operation, follow, { 0 } };
+	double sum = 0;
+
+	load_json_each(&followers, &next->root, "\"next\"", read_follower);
+	operation->next = palloc(sizeof(double) * config->noperations);
+	for (int i = 0; i < config->noperations; i++)
+	{
+		sum += followers.chances[i];
+		operation->next[i] = sum;
+	}
+	if (sum > 1 + 1e-9)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the chances of what follows operation \"%s\" add up to %g",
+							   operation->name, sum),
+						errhint("They may add up to 1; what is missing is the chance that the "
+								"user's visit ends there.")));
+}
+
+void
+load_operation_parse(LoadOperation *operation, Jsonb *variables, Jsonb *think_time, Jsonb *checks)
+{
 	JsonbValue value;
-	JsonbIteratorToken token;
 
-	if (!JB_ROOT_IS_OBJECT(definitions))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("the variables of operation \"%s\" must be a JSON object",
-							   operation->name)));
-
-	operation->variables = palloc0(sizeof(LoadVariable) * Max(1, JB_ROOT_COUNT(definitions)));
-	it = JsonbIteratorInit(&definitions->root);
-	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	load_variables_read(operation, variables);
+	load_program_compile(operation);
+	load_program_checks(operation, checks);
+	operation->pauses = think_time != NULL;
+	if (think_time != NULL && JB_ROOT_IS_SCALAR(think_time))
+		operation->think =
+			load_pause_read("think_time", getIthJsonbValueFromContainer(&think_time->root, 0));
+	else if (think_time != NULL)
 	{
-		LoadVariable *variable = &operation->variables[operation->nvariables];
-
-		if (token == WJB_KEY)
-			variable->name = pnstrdup(value.val.string.val, value.val.string.len);
-		else if (token == WJB_VALUE)
-		{
-			read_variable(operation, variable, &value);
-			operation->nvariables++;
-		}
+		value.type = jbvBinary;
+		value.val.binary.data = &think_time->root;
+		value.val.binary.len = VARSIZE_ANY_EXHDR(think_time);
+		operation->think = load_pause_read("think_time", &value);
 	}
 }
 
-static void
-bad_script(const LoadOperation *operation, const PerfoptScriptError *error)
+static Jsonb *
+kept_jsonb(HeapTuple tuple, TupleDesc desc, int column)
 {
-	/* The server counts characters, from 1. */
-	int position = pg_mbstrlen_with_len(operation->script, (int) error->offset) + 1;
+	bool isnull;
+	Datum datum = SPI_getbinval(tuple, desc, column, &isnull);
 
-	ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
-					errmsg("script of operation \"%s\": %s at character %d", operation->name,
-						   error->message, position),
-					errdetail("It reads from there: %.*s",
-							  pg_mbcliplen(operation->script + error->offset,
-										   strlen(operation->script + error->offset), 60),
-							  operation->script + error->offset),
-					error->hint ? errhint("%s", error->hint) : 0));
-}
-
-static void
-parse_script(LoadOperation *operation)
-{
-	const char **names = palloc(sizeof(char *) * Max(1, operation->nvariables));
-	char *sql = palloc(perfopt_script_buffer_size(operation->script));
-	PerfoptScript script;
-	PerfoptStatement statement;
-	PerfoptScriptError error;
-	PerfoptScriptResult result;
-	int room = 8;
-
-	for (int i = 0; i < operation->nvariables; i++)
-		names[i] = operation->variables[i].name;
-
-	operation->statements = palloc(sizeof(LoadStatement) * room);
-	perfopt_script_init(&script, operation->script, names, operation->nvariables);
-	while ((result = perfopt_script_next(&script, sql, &statement, &error)) ==
-		   PERFOPT_SCRIPT_STATEMENT)
-	{
-		LoadStatement *to;
-
-		if (operation->nstatements == room)
-		{
-			room *= 2;
-			operation->statements = repalloc(operation->statements, sizeof(LoadStatement) * room);
-		}
-		to = &operation->statements[operation->nstatements++];
-		to->sql = pnstrdup(sql, statement.length);
-		to->offset = (int) statement.offset;
-		to->nparams = statement.nparams;
-		memcpy(to->params, statement.params, sizeof(int) * statement.nparams);
-	}
-
-	if (result == PERFOPT_SCRIPT_ERROR)
-		bad_script(operation, &error);
-	if (operation->nstatements == 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("script of operation \"%s\" has no statement", operation->name)));
+	return isnull ? NULL : DatumGetJsonbPCopy(datum);
 }
 
 static void
@@ -189,18 +145,34 @@ read_operation(LoadOperation *operation, HeapTuple tuple, TupleDesc desc)
 {
 	MemoryContext oldcontext;
 	bool isnull;
-	Datum variables;
 
 	operation->id = DatumGetInt32(SPI_getbinval(tuple, desc, 1, &isnull));
 	operation->name = kept_string(tuple, desc, 2);
 	operation->weight = DatumGetFloat8(SPI_getbinval(tuple, desc, 3, &isnull));
 	operation->script = kept_string(tuple, desc, 4);
-	variables = SPI_getbinval(tuple, desc, 5, &isnull);
 
 	oldcontext = MemoryContextSwitchTo(scenario_context);
-	read_variables(operation, DatumGetJsonbP(variables));
-	parse_script(operation);
+	load_operation_parse(operation, kept_jsonb(tuple, desc, 5), kept_jsonb(tuple, desc, 6),
+						 kept_jsonb(tuple, desc, 7));
 	MemoryContextSwitchTo(oldcontext);
+}
+
+/* Operations that nobody begins with and nobody goes on to are left out. */
+static void
+drop_unused(LoadConfig *config, const bool *follow)
+{
+	int kept = 0;
+
+	for (int i = 0; i < config->noperations; i++)
+	{
+		if (config->operations[i].weight <= 0 && !follow[i])
+			continue;
+		for (int j = 0; j < config->noperations; j++)
+			if (config->operations[j].next != NULL)
+				config->operations[j].next[kept] = config->operations[j].next[i];
+		config->operations[kept++] = config->operations[i];
+	}
+	config->noperations = kept;
 }
 
 static void
@@ -208,25 +180,42 @@ read_operations(LoadConfig *config)
 {
 	Oid types[] = { TEXTOID };
 	Datum values[] = { CStringGetTextDatum(config->scenario) };
+	bool follow[LOAD_MAX_OPERATIONS] = { false };
+	SPITupleTable *table;
+	bool any = false;
 
-	SPI_execute_with_args("SELECT operation_id, name, weight, script, variables "
-						  "FROM perfopt.operation WHERE scenario = $1 AND weight > 0 ORDER BY name",
-						  1, types, values, NULL, true, LOAD_MAX_OPERATIONS + 1);
-	if (SPI_processed == 0)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("scenario \"%s\" has no operation with a weight above zero",
-							   config->scenario),
-						errhint("Insert one into perfopt.operation.")));
+	SPI_execute_with_args(
+		"SELECT operation_id, name, weight, script, variables, think_time, checks, "
+		"next FROM perfopt.operation WHERE scenario = $1 ORDER BY name",
+		1, types, values, NULL, true, LOAD_MAX_OPERATIONS + 1);
 	if (SPI_processed > LOAD_MAX_OPERATIONS)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 						errmsg("scenario \"%s\" has more than %d operations", config->scenario,
 							   LOAD_MAX_OPERATIONS)));
-
+	table = SPI_tuptable;
 	config->noperations = (int) SPI_processed;
-	config->operations =
-		MemoryContextAllocZero(scenario_context, sizeof(LoadOperation) * config->noperations);
+	config->operations = MemoryContextAllocZero(scenario_context, sizeof(LoadOperation) *
+																	  Max(1, config->noperations));
 	for (int i = 0; i < config->noperations; i++)
-		read_operation(&config->operations[i], SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
+	{
+		read_operation(&config->operations[i], table->vals[i], table->tupdesc);
+		any |= config->operations[i].weight > 0;
+	}
+	if (!any)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("scenario \"%s\" has no operation with a weight above zero",
+							   config->scenario),
+						errhint("Insert one into perfopt.operation.")));
+	for (int i = 0; i < config->noperations; i++)
+	{
+		MemoryContext oldcontext = MemoryContextSwitchTo(scenario_context);
+		Jsonb *next = kept_jsonb(table->vals[i], table->tupdesc, 8);
+
+		if (next != NULL)
+			read_followers(config, &config->operations[i], next, follow);
+		MemoryContextSwitchTo(oldcontext);
+	}
+	drop_unused(config, follow);
 }
 
 void
@@ -237,4 +226,24 @@ load_scenario_read(LoadConfig *config)
 	read_scenario_row(config);
 	read_operations(config);
 	SPI_finish();
+}
+
+PG_FUNCTION_INFO_V1(perfopt_check_operation);
+
+/* What is wrong with an operation is said when it is defined. */
+Datum
+perfopt_check_operation(PG_FUNCTION_ARGS)
+{
+	static const char *const names[] = { "operation", "script", "variables", NULL, "checks" };
+	LoadOperation operation = { 0 };
+
+	for (int i = 0; i < lengthof(names); i++)
+		if (names[i] != NULL && PG_ARGISNULL(i))
+			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+							errmsg("argument \"%s\" must not be null", names[i])));
+	operation.name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	operation.script = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	load_operation_parse(&operation, PG_GETARG_JSONB_P(2),
+						 PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3), PG_GETARG_JSONB_P(4));
+	PG_RETURN_VOID();
 }

@@ -1,6 +1,7 @@
 /*
  * script.c
- *	  Splits an operation's script into statements and turns its :variables into parameters.
+ *	  Splits an operation's script into statements and backslash commands, and turns its :variables into
+ *	  parameters.
  *
  * One pass over the text; each skip_ function below is called on the first character of what it
  * skips and answers where that ends, or NULL when it doesn't.
@@ -18,6 +19,7 @@ typedef struct Scan
 {
 	PerfoptScript *script;
 	PerfoptStatement *statement;
+	const char *sql;
 	PerfoptScriptError *error;
 	const char *at;
 	char *out;
@@ -179,6 +181,18 @@ parameter_number(PerfoptStatement *statement, int variable)
 	return statement->nparams;
 }
 
+static bool
+add_place(Scan *scan, int number)
+{
+	PerfoptStatement *statement = scan->statement;
+
+	if (statement->nplaces == PERFOPT_SCRIPT_MAX_PLACES)
+		return fail(scan, scan->at, "too many uses of variables in one statement");
+	statement->places[statement->nplaces].offset = (int) (scan->out - scan->sql);
+	statement->places[statement->nplaces++].param = number - 1;
+	return true;
+}
+
 /* Does a colon here, inside brackets, follow an operand without space between? */
 static bool
 follows_operand(const Scan *scan)
@@ -203,6 +217,8 @@ take_variable(Scan *scan)
 
 	if (scan->brackets > 0 && (variable < 0 || follows_operand(scan)))
 		return take(scan, scan->at + 1, "");
+	if (variable < 0 && scan->script->unknown != NULL)
+		variable = scan->script->unknown(scan->script->arg, name, length);
 	if (variable < 0)
 	{
 		fail(scan, scan->at, "");
@@ -215,6 +231,8 @@ take_variable(Scan *scan)
 	number = parameter_number(scan->statement, variable);
 	if (number == 0)
 		return fail(scan, scan->at, "too many variables in one statement");
+	if (!add_place(scan, number))
+		return false;
 	scan->out += sprintf(scan->out, "$%d", number);
 	scan->at = name + length;
 	scan->begun = true;
@@ -283,9 +301,7 @@ take_other(Scan *scan)
 			scan->brackets -= scan->brackets > 0;
 			break;
 		case '\\':
-			scan->error->hint =
-				"Scripts are SQL only; random values come from the operation's variables.";
-			return fail(scan, scan->at, "backslash commands can't be used in a script");
+			return fail(scan, scan->at, "a backslash command inside parentheses");
 		default:
 			break;
 	}
@@ -344,16 +360,108 @@ perfopt_script_init(PerfoptScript *script, const char *text, const char *const *
 	script->text = text;
 	script->variables = variables;
 	script->nvariables = nvariables;
+	script->unknown = NULL;
+	script->arg = NULL;
 	script->offset = 0;
+}
+
+static PerfoptStretch
+stretch(const PerfoptScript *script, const char *begin, const char *end)
+{
+	while (begin < end && is_space(*begin))
+		begin++;
+	while (begin < end && is_space(end[-1]))
+		end--;
+	return (PerfoptStretch){ begin - script->text, end - begin };
+}
+
+/* The end of a command's line, which a backslash before it puts off. */
+static const char *
+skip_line(const char *p)
+{
+	for (; *p != '\0' && *p != '\n'; p++)
+	{
+		if (*p == '\\' && p[1] == '\n')
+			p++;
+		else if (*p == '\\' && p[1] == '\r' && p[2] == '\n')
+			p += 2;
+	}
+	return p;
+}
+
+/* At a backslash; returns where the command's line ends. */
+static const char *
+read_command(const PerfoptScript *script, const char *p, PerfoptCommand *command)
+{
+	const char *end = skip_line(p);
+	const char *name_end = p + 1;
+
+	while (is_word(*name_end))
+		name_end++;
+	command->offset = p - script->text;
+	command->name = stretch(script, p + 1, name_end);
+	command->arguments = stretch(script, name_end, end);
+	return end;
+}
+
+static bool
+is_gset(const PerfoptScript *script, const PerfoptCommand *command)
+{
+	return command->name.length == 4 &&
+		   strncmp(script->text + command->name.offset, "gset", 4) == 0;
+}
+
+static PerfoptScriptResult
+end_statement(const Scan *scan)
+{
+	char *out = scan->out;
+
+	while (out > scan->sql && is_space(out[-1]))
+		out--;
+	*out = '\0';
+	scan->statement->length = out - scan->sql;
+	return PERFOPT_SCRIPT_STATEMENT;
+}
+
+/* At a backslash after a statement or by itself. */
+static PerfoptScriptResult
+take_command(Scan *scan, PerfoptCommand *command)
+{
+	PerfoptScript *script = scan->script;
+	const char *end = read_command(script, scan->at, command);
+
+	if (!scan->begun && is_gset(script, command))
+	{
+		scan->error->hint = "It goes in the place of the semicolon that would end the statement.";
+		(void) fail(scan, scan->at, "\\gset follows no statement");
+		return PERFOPT_SCRIPT_ERROR;
+	}
+	if (scan->begun && !is_gset(script, command))
+	{
+		script->offset = scan->at - script->text;
+		return end_statement(scan);
+	}
+	script->offset = end - script->text;
+	if (!scan->begun)
+		return PERFOPT_SCRIPT_COMMAND;
+	scan->statement->gset = true;
+	scan->statement->prefix = command->arguments;
+	return end_statement(scan);
 }
 
 PerfoptScriptResult
 perfopt_script_next(PerfoptScript *script, char *sql, PerfoptStatement *statement,
-					PerfoptScriptError *error)
+					PerfoptCommand *command, PerfoptScriptError *error)
 {
-	Scan scan = { script, statement, error, script->text + script->offset, sql, 0, 0, false };
+	Scan scan = { .script = script,
+				  .statement = statement,
+				  .sql = sql,
+				  .error = error,
+				  .at = script->text + script->offset,
+				  .out = sql };
 
-	statement->nparams = 0;
+	statement->nparams = statement->nplaces = 0;
+	statement->gset = false;
 	error->hint = NULL;
 	for (;;)
 	{
@@ -363,18 +471,14 @@ perfopt_script_next(PerfoptScript *script, char *sql, PerfoptStatement *statemen
 		{
 			script->offset = scan.at - script->text + (end ? 0 : 1);
 			if (scan.begun)
-				break;
+				return end_statement(&scan);
 			if (end)
 				return PERFOPT_SCRIPT_END;
 			scan.at++;
 		}
+		else if (*scan.at == '\\' && scan.parens == 0)
+			return take_command(&scan, command);
 		else if (!take_token(&scan))
 			return PERFOPT_SCRIPT_ERROR;
 	}
-
-	while (scan.out > sql && is_space(scan.out[-1]))
-		scan.out--;
-	*scan.out = '\0';
-	statement->length = scan.out - sql;
-	return PERFOPT_SCRIPT_STATEMENT;
 }

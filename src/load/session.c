@@ -1,6 +1,6 @@
 /*
  * session.c
- *	  One simulated user's connection: connecting, preparing, running iterations, coming back.
+ *	  A connection to the target: connecting, preparing, coming back.
  *
  * Every function returns without having waited; the loop calls again when the socket or the timer of
  * the session is ready.
@@ -23,17 +23,10 @@
 
 static void connection_failed(Engine *engine, Session *session);
 
-static bool
-is_time_to_stop(const Engine *engine, const Session *session)
-{
-	return engine->stopping ||
-		   (engine->clock > 0 && engine->now >= engine->clock + session->stop_at);
-}
-
 void
 load_session_close(Engine *engine, Session *session)
 {
-	load_timer_clear(engine, session);
+	load_timer_clear(engine, &session->timer);
 	load_engine_unwatch(engine, session);
 	if (session->conn != NULL)
 	{
@@ -44,27 +37,6 @@ load_session_close(Engine *engine, Session *session)
 	if (session->state == SESSION_CONNECTING || session->state == SESSION_PREPARING)
 		engine->nconnecting--;
 	session->state = SESSION_CLOSED;
-}
-
-void
-load_session_stop(Engine *engine, Session *session)
-{
-	if (session->stopped)
-		return;
-	session->stopped = true;
-	engine->nlive--;
-	if (session->started)
-		engine->mine->users--;
-	load_session_close(engine, session);
-}
-
-/* Sleeps until `due`, but not past the session's end. */
-static void
-sleep_until(Engine *engine, Session *session, int64 due)
-{
-	if (engine->clock > 0)
-		due = Min(due, engine->clock + session->stop_at);
-	load_timer_set(engine, session, due);
 }
 
 void
@@ -97,8 +69,8 @@ load_session_connect(Engine *engine, Session *session)
 }
 
 /* Lets the loop wait for answers, and for room to send while there is something left to send. */
-static void
-flush(Engine *engine, Session *session)
+void
+load_session_flush(Engine *engine, Session *session)
 {
 	int pending = PQflush(session->conn);
 
@@ -120,7 +92,7 @@ send_preparation(const Engine *engine, PGconn *conn)
 		ok = ok && PQsendQueryParams(conn, sql, 0, NULL, NULL, NULL, NULL, 0);
 		pfree(sql);
 	}
-	for (int i = 0; i < config->noperations; i++)
+	for (int i = 0; i < config->noperations && load_is_prepared(config); i++)
 	{
 		const LoadOperation *operation = &config->operations[i];
 
@@ -143,7 +115,7 @@ connected(Engine *engine, Session *session)
 	session->state = SESSION_PREPARING;
 	session->failed = false;
 	if (send_preparation(engine, session->conn))
-		flush(engine, session);
+		load_session_flush(engine, session);
 	else
 		connection_failed(engine, session);
 }
@@ -171,7 +143,9 @@ poll_connection(Engine *engine, Session *session)
 static void
 prepared(Engine *engine, Session *session)
 {
-	if (session->failed || !PQexitPipelineMode(session->conn))
+	bool piped = engine->config->protocol == LOAD_PROTOCOL_PIPELINE;
+
+	if (session->failed || (!piped && !PQexitPipelineMode(session->conn)))
 	{
 		connection_failed(engine, session);
 		return;
@@ -188,7 +162,7 @@ prepared(Engine *engine, Session *session)
 		engine->mine->connected = engine->nready;
 	}
 	else
-		load_session_schedule(engine, session);
+		load_session_free(engine, session);
 }
 
 static void
@@ -254,189 +228,34 @@ connection_failed(Engine *engine, Session *session)
 		return;
 	}
 
-	if (is_time_to_stop(engine, session))
-		load_session_stop(engine, session);
-	else
-	{
-		session->state = SESSION_BACKOFF;
-		sleep_until(engine, session,
-					engine->now +
-						(FIRST_BACKOFF_NS << Min(session->attempts, MAX_BACKOFF_DOUBLINGS)));
-		if (engine->clock > 0)
-			session->attempts++;
-	}
+	if (engine->stopping || (!engine->pool && session->user->stopped))
+		return;
+	session->state = SESSION_BACKOFF;
+	load_timer_set(engine, &session->timer,
+				   engine->now +
+					   (FIRST_BACKOFF_NS << Min(session->attempts, MAX_BACKOFF_DOUBLINGS)));
+	if (engine->clock > 0)
+		session->attempts++;
 }
 
-static void
-send_statement(Engine *engine, Session *session)
+/* The server, or the way to it, is gone; whose iteration it was goes on without. */
+void
+load_session_lost(Engine *engine, Session *session)
 {
-	const LoadOperation *operation = &engine->config->operations[session->operation];
-	const LoadStatement *statement = &operation->statements[session->statement];
-	const char *values[PERFOPT_SCRIPT_MAX_PARAMS];
-
-	for (int i = 0; i < statement->nparams; i++)
-		values[i] = session->values[statement->params[i]];
-
-	/* When this fails the socket is readable, and reading says why. */
-	(void) PQsendQueryPrepared(session->conn, statement->name, statement->nparams, values, NULL,
-							   NULL, 0);
-	flush(engine, session);
-}
-
-static void
-begin_iteration(Engine *engine, Session *session, int64 now)
-{
-	const LoadConfig *config = engine->config;
-	const LoadOperation *operation;
-	double draw = pg_prng_double(&session->random) * engine->weights[config->noperations - 1];
-
-	session->operation = 0;
-	while (session->operation < config->noperations - 1 &&
-		   draw >= engine->weights[session->operation])
-		session->operation++;
-	operation = &config->operations[session->operation];
-
-	for (int i = 0; i < operation->nvariables; i++)
-	{
-		const LoadVariable *variable = &operation->variables[i];
-		uint64 range = (uint64) variable->high - (uint64) variable->low;
-		uint64 value = (uint64) variable->low + pg_prng_uint64_range(&session->random, 0, range);
-
-		pg_lltoa((int64) value, session->values[i]);
-	}
-
-	if (session->procno >= 0 && session->tag != (uint32) operation->id)
-	{
-		session->tag = operation->id;
-		perfopt_sampler_tag(session->procno, session->pid, session->tag);
-	}
-
-	session->state = SESSION_RUNNING;
-	session->statement = 0;
-	session->failed = false;
-	session->began = now;
-	send_statement(engine, session);
-}
-
-/* After an iteration, or after coming back: what next? */
-static void
-go_on(Engine *engine, Session *session, int64 now)
-{
-	session->state = SESSION_IDLE;
-	if (engine->stopping || now >= engine->clock + session->stop_at)
-		load_session_stop(engine, session);
-	else if (engine->config->think_time_ns > 0)
-		sleep_until(engine, session, now + engine->config->think_time_ns);
-	else
-		begin_iteration(engine, session, now);
-}
-
-/*
- * The one clock reading of an iteration: its end is the beginning of the next.
- */
-static void
-end_iteration(Engine *engine, Session *session)
-{
+	bool busy = load_session_busy(session);
 	int64 now = load_clock();
 
-	if (!engine->discarding)
-		load_engine_record(engine, session, now);
-	go_on(engine, session, now);
-}
-
-static void
-roll_back(Engine *engine, Session *session)
-{
-	session->state = SESSION_ROLLING_BACK;
-	(void) PQsendQuery(session->conn, "ROLLBACK");
-	flush(engine, session);
-}
-
-/* The server, or the way to it, is gone. */
-static void
-connection_lost(Engine *engine, Session *session)
-{
-	if (session->state == SESSION_RUNNING || session->state == SESSION_ROLLING_BACK)
+	if (busy)
 	{
 		if (!session->failed)
 			load_error_set(&session->first, "08006", PQerrorMessage(session->conn));
 		session->failed = true;
 		if (!engine->discarding)
-			load_engine_record(engine, session, load_clock());
+			load_engine_record(engine, session, now);
 	}
 	connection_failed(engine, session);
-}
-
-static void
-statement_done(Engine *engine, Session *session)
-{
-	const LoadOperation *operation = &engine->config->operations[session->operation];
-	bool in_transaction = PQtransactionStatus(session->conn) != PQTRANS_IDLE;
-
-	if (session->state == SESSION_ROLLING_BACK)
-		end_iteration(engine, session);
-	else if (!session->failed && ++session->statement < operation->nstatements)
-		send_statement(engine, session);
-	else if (!in_transaction)
-		end_iteration(engine, session);
-	else
-	{
-		if (!session->failed)
-			load_error_set(&session->first, "25001",
-						   "the script ends inside a transaction that it began");
-		session->failed = true;
-		roll_back(engine, session);
-	}
-}
-
-/* False when nothing more can be made of this connection. */
-static bool
-take_result(Session *session, const PGresult *result)
-{
-	switch (PQresultStatus(result))
-	{
-		case PGRES_COMMAND_OK:
-		case PGRES_TUPLES_OK:
-		case PGRES_EMPTY_QUERY:
-			return true;
-		case PGRES_COPY_IN:
-		case PGRES_COPY_OUT:
-		case PGRES_COPY_BOTH:
-			session->failed = true;
-			load_error_set(&session->first, "0A000", "COPY can't be used in a script");
-			return false;
-		default:
-			if (!session->failed)
-				load_error_from_result(&session->first, result);
-			session->failed = true;
-			return PQstatus(session->conn) == CONNECTION_OK;
-	}
-}
-
-static void
-read_statement(Engine *engine, Session *session)
-{
-	while (!PQisBusy(session->conn))
-	{
-		PGresult *result = PQgetResult(session->conn);
-		bool usable;
-
-		if (result == NULL)
-		{
-			if (PQstatus(session->conn) == CONNECTION_OK)
-				statement_done(engine, session);
-			else
-				connection_lost(engine, session);
-			return;
-		}
-		usable = take_result(session, result);
-		PQclear(result);
-		if (!usable)
-		{
-			connection_lost(engine, session);
-			return;
-		}
-	}
+	if (busy)
+		load_user_done(engine, session, now);
 }
 
 void
@@ -451,37 +270,23 @@ load_session_ready(Engine *engine, Session *session)
 		return;
 
 	if (session->events & EPOLLOUT)
-		flush(engine, session);
+		load_session_flush(engine, session);
 	if (!PQconsumeInput(session->conn))
-		connection_lost(engine, session);
+		load_session_lost(engine, session);
 	else if (session->state == SESSION_PREPARING)
 		read_preparation(engine, session);
-	else if (session->state != SESSION_IDLE)
-		read_statement(engine, session);
-}
-
-void
-load_session_schedule(Engine *engine, Session *session)
-{
-	session->state = SESSION_IDLE;
-	sleep_until(engine, session, Max(engine->now, engine->clock + session->start_at));
+	else if (session->state == SESSION_RUNNING || session->state == SESSION_ROLLING_BACK)
+		load_iteration_read(engine, session);
 }
 
 void
 load_session_due(Engine *engine, Session *session)
 {
-	load_timer_clear(engine, session);
-	if (is_time_to_stop(engine, session))
-		load_session_stop(engine, session);
-	else if (session->state == SESSION_BACKOFF)
+	load_timer_clear(engine, &session->timer);
+	if (session->state == SESSION_BACKOFF)
 		load_session_connect(engine, session);
-	else if (session->state == SESSION_IDLE)
-	{
-		if (!session->started)
-			engine->mine->users++;
-		session->started = true;
-		begin_iteration(engine, session, load_clock());
-	}
+	else if (session->state == SESSION_SLEEPING)
+		load_iteration_go_on(engine, session);
 }
 
 /* Asks the server to end the running statement. */

@@ -45,9 +45,9 @@ elapsed(const LoadShared *shared)
 static double
 window_s(const LoadShared *shared)
 {
-	int64 passed = elapsed(shared) - shared->ramp_up_ns;
+	int64 passed = elapsed(shared) - shared->window_start_ns;
 
-	return Max(0, Min(passed, shared->duration_ns)) / (double) LOAD_NS_PER_S;
+	return Max(0, Min(passed, shared->window_ns)) / (double) LOAD_NS_PER_S;
 }
 
 LoadResult *
@@ -70,6 +70,7 @@ load_summary_add(LoadResult *into, const LoadResult *from)
 	into->calls += from->calls;
 	into->errors += from->errors;
 	into->completed += from->completed;
+	into->retries += from->retries;
 	into->other_errors += from->other_errors;
 	for (int i = 0; i < nkinds; i++)
 		load_error_count(into, &from->kinds[i]);
@@ -126,9 +127,11 @@ phase(const LoadShared *shared, int64 passed)
 {
 	if (passed < shared->ramp_up_ns)
 		return "ramp_up";
-	if (passed < shared->ramp_up_ns + shared->duration_ns)
+	if (passed < shared->window_start_ns)
+		return "warm_up";
+	if (passed < shared->window_start_ns + shared->window_ns)
 		return "hold";
-	if (passed < shared->ramp_up_ns + shared->duration_ns + shared->ramp_down_ns)
+	if (passed < shared->window_start_ns + shared->window_ns + shared->ramp_down_ns)
 		return "ramp_down";
 	return "finishing";
 }
@@ -144,8 +147,8 @@ load_summary_progress(const LoadShared *shared)
 					 : progress.state == LOAD_RUNNING ? phase(shared, passed)
 													  : "over";
 	progress.elapsed_s = passed / (double) LOAD_NS_PER_S;
-	progress.total_s =
-		(shared->ramp_up_ns + shared->duration_ns + shared->ramp_down_ns) / (double) LOAD_NS_PER_S;
+	progress.total_s = (shared->window_start_ns + shared->window_ns + shared->ramp_down_ns) /
+					   (double) LOAD_NS_PER_S;
 	progress.latency =
 		palloc(perfopt_histogram_size(PERFOPT_HISTOGRAM_COARSE, LOAD_MIN_EXP, LOAD_MAX_EXP));
 	perfopt_histogram_init(progress.latency, PERFOPT_HISTOGRAM_COARSE, LOAD_MIN_EXP, LOAD_MAX_EXP);

@@ -54,6 +54,9 @@ final_state(const LoadRun *run)
 	{
 		case LOAD_STOP_CANCELLED:
 			return LOAD_CANCELLED;
+		case LOAD_STOP_DONE:
+		case LOAD_STOP_THRESHOLD:
+			return LOAD_FINISHED;
 		case LOAD_STOP_FAILED:
 			return LOAD_FAILED;
 		default:

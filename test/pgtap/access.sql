@@ -105,7 +105,8 @@ INSERT INTO expected
        reset_dataset(text);
        dataset_integration(text,integer);
        dataset_schema_mark(text);
-       dataset_share(bigint,bigint)',
+       dataset_share(bigint,bigint);
+       check_script(text,text,jsonb,jsonb,jsonb)',
      'EXECUTE', 'tester'),
     ('table', 'custom_metric',
      'SELECT, INSERT, UPDATE, DELETE', 'operator'),
@@ -122,6 +123,7 @@ INSERT INTO expected
     ('function', 'access_command(text,access_rule,regrole);
        store_handler();
        check_custom_metric();
+       check_operation();
        describe_custom_metric();
        checked_level(text);
        target_validator(text[],oid);

@@ -28,12 +28,11 @@ INSERT INTO perfopt.operation (scenario, name, weight, script, variables) VALUES
    '{"id": {"uniform": [1, "(SELECT max(id) FROM load_counter)"]}}'),
   ('load_test', 'look', 1, 'SELECT n FROM load_counter WHERE id = :id -- :nothing; here', '{"id": {"uniform": [1, 10]}}'),
   ('load_test', 'never', 0, 'SELECT 1 / 0', '{}');
-INSERT INTO perfopt.scenario (name) VALUES ('load_broken'), ('load_slow'), ('load_unknown'), ('load_empty');
+INSERT INTO perfopt.scenario (name) VALUES ('load_broken'), ('load_slow'), ('load_empty');
 INSERT INTO perfopt.operation (scenario, name, script) VALUES
   ('load_broken', 'divide', 'BEGIN; UPDATE load_counter SET n = n + 1000000 WHERE id = 1; SELECT 1 / 0; COMMIT'),
   ('load_broken', 'fine', 'SELECT 1'),
-  ('load_slow', 'sleep', 'SELECT pg_sleep(600)'),
-  ('load_unknown', 'x', 'SELECT :missing');
+  ('load_slow', 'sleep', 'SELECT pg_sleep(600)');
 
 -- The whole way, and its result.
 CREATE TEMP TABLE result AS
@@ -114,9 +113,10 @@ SELECT ok(pg_temp.sessions_end(), 'its statements have ended too');
 SELECT throws_like('SELECT * FROM perfopt.load_test(users => 0)', '%users%', 'no users');
 SELECT throws_like('SELECT * FROM perfopt.load_test(users => 100000)', '%users%', 'more users than perfopt.max_load_users');
 SELECT throws_like('SELECT * FROM perfopt.load_test(scenario => ''no_such'')', '%no_such%', 'a scenario that does not exist is named');
-SELECT throws_like('SELECT * FROM perfopt.load_test(scenario => ''load_unknown'')', '%missing%', 'so is a variable that nothing defines');
+SELECT throws_like($$INSERT INTO perfopt.operation (scenario, name, script) VALUES ('load_empty', 'x', 'SELECT :missing')$$,
+  '%"missing" at character 8', 'so is a variable that nothing defines');
 SELECT throws_like('SELECT * FROM perfopt.load_test(target => ''no_such_server'')', '%no_such_server%', 'so is a target');
-SELECT throws_ok('SELECT * FROM perfopt.load_test(rate => 10)', '0A000', NULL, 'a fixed rate is not pretended');
+SELECT throws_ok('SELECT * FROM perfopt.load_test(rate => 0)', '22023', NULL, 'a rate of nothing');
 
 SELECT * FROM finish();
 DELETE FROM perfopt.scenario WHERE name LIKE 'load\_%';

@@ -18,7 +18,7 @@ static const char *const variables[] = { "id", "n", "long_name" };
 
 /*
  * What a script is read as: its statements, separated by '|', each followed by the names of its
- * parameters in braces; or "error OFFSET: message".
+ * parameters in braces, and commands as <name>(arguments); or "error OFFSET: message".
  */
 static const char *
 read_script(const char *text)
@@ -27,17 +27,33 @@ read_script(const char *text)
 	char *sql = malloc(perfopt_script_buffer_size(text));
 	PerfoptScript script;
 	PerfoptStatement statement;
+	PerfoptCommand command;
 	PerfoptScriptError error;
 	PerfoptScriptResult result;
 	size_t n = 0;
 
 	out[0] = '\0';
 	perfopt_script_init(&script, text, variables, 3);
-	while ((result = perfopt_script_next(&script, sql, &statement, &error)) ==
-		   PERFOPT_SCRIPT_STATEMENT)
+	while ((result = perfopt_script_next(&script, sql, &statement, &command, &error)) ==
+			   PERFOPT_SCRIPT_STATEMENT ||
+		   result == PERFOPT_SCRIPT_COMMAND)
 	{
+		n += (size_t) snprintf(out + n, sizeof(out) - n, "%s", n > 0 ? "|" : "");
+		if (result == PERFOPT_SCRIPT_COMMAND)
+		{
+			n += (size_t) snprintf(out + n, sizeof(out) - n, "<%.*s>(%.*s)",
+								   (int) command.name.length, text + command.name.offset,
+								   (int) command.arguments.length, text + command.arguments.offset);
+			continue;
+		}
 		assert_int_equal(strlen(sql), statement.length);
-		n += (size_t) snprintf(out + n, sizeof(out) - n, "%s%s", n > 0 ? "|" : "", sql);
+		n += (size_t) snprintf(out + n, sizeof(out) - n, "%s", sql);
+		for (int i = 0; i < statement.nplaces; i++)
+			assert_int_equal(atoi(sql + statement.places[i].offset + 1),
+							 statement.places[i].param + 1);
+		if (statement.gset)
+			n += (size_t) snprintf(out + n, sizeof(out) - n, " => %.*s*",
+								   (int) statement.prefix.length, text + statement.prefix.offset);
 		for (int i = 0; i < statement.nparams; i++)
 			n +=
 				(size_t) snprintf(out + n, sizeof(out) - n, "{%s}", variables[statement.params[i]]);
@@ -115,8 +131,24 @@ mistakes_have_a_place(void **state)
 	READS("SELECT 1 /* /* */", "error 9: unterminated comment");
 	READS("SELECT $x$ $y$", "error 7: unterminated dollar-quoted string");
 	READS("SELECT $1", "error 7: numbered parameters can't be used in a script");
-	READS("\\set id 1", "error 0: backslash commands can't be used in a script");
+	READS("SELECT (1 \\gset)", "error 10: a backslash command inside parentheses");
+	READS("SELECT 1; \\gset", "error 10: \\gset follows no statement");
 	READS("SELECT 1; copy t FROM stdin", "error 10: COPY can't be used in a script");
+}
+
+static void
+commands_take_a_line(void **state)
+{
+	(void) state;
+	READS("\\set id 1", "<set>(id 1)");
+	READS("\\set n :id + \\\n 1 \nSELECT :n;\n\\sleep 5 ms\n",
+		  "<set>(n :id + \\\n 1)|SELECT $1{n}|<sleep>(5 ms)");
+	READS("SELECT 1\n\\sleep 1\nSELECT 2", "SELECT 1|<sleep>(1)|SELECT 2");
+	READS("SELECT 1 AS n \\gset\nSELECT :n", "SELECT 1 AS n => *|SELECT $1{n}");
+	READS("SELECT 1 AS n\n\\gset p_\n", "SELECT 1 AS n => p_*");
+	READS("SELECT 'a\\b', \"\\\", $$\\$$", "SELECT 'a\\b', \"\\\", $$\\$$");
+	READS("\\if :n = 1\nSELECT 1;\n\\endif", "<if>(:n = 1)|SELECT 1|<endif>()");
+	READS("\\\\", "<>(\\)");
 }
 
 static void
@@ -132,6 +164,7 @@ too_many_variables_are_refused(void **state)
 	char sql[2 * sizeof(text) + 1];
 	PerfoptScript script;
 	PerfoptStatement statement;
+	PerfoptCommand command;
 	PerfoptScriptError error;
 
 	(void) state;
@@ -143,13 +176,14 @@ too_many_variables_are_refused(void **state)
 			sprintf(text + strlen(text), "%s:v%d", i > 0 ? "," : "", i);
 	}
 	perfopt_script_init(&script, text, list, N);
-	assert_int_equal(perfopt_script_next(&script, sql, &statement, &error),
+	assert_int_equal(perfopt_script_next(&script, sql, &statement, &command, &error),
 					 PERFOPT_SCRIPT_STATEMENT);
 	assert_int_equal(statement.nparams, PERFOPT_SCRIPT_MAX_PARAMS);
 
 	sprintf(text + strlen(text), ",:v%d", N - 1);
 	perfopt_script_init(&script, text, list, N);
-	assert_int_equal(perfopt_script_next(&script, sql, &statement, &error), PERFOPT_SCRIPT_ERROR);
+	assert_int_equal(perfopt_script_next(&script, sql, &statement, &command, &error),
+					 PERFOPT_SCRIPT_ERROR);
 }
 
 /* Whatever the text: it ends, stays in its buffer (the sanitizers watch), and errors lie within it. */
@@ -168,6 +202,7 @@ any_text_is_survived(void **state)
 		char *sql;
 		PerfoptScript script;
 		PerfoptStatement statement;
+		PerfoptCommand command;
 		PerfoptScriptError error;
 		PerfoptScriptResult result;
 		int n = 0;
@@ -177,10 +212,14 @@ any_text_is_survived(void **state)
 		text[length] = '\0';
 		sql = malloc(perfopt_script_buffer_size(text));
 		perfopt_script_init(&script, text, short_names, 2);
-		while ((result = perfopt_script_next(&script, sql, &statement, &error)) ==
-			   PERFOPT_SCRIPT_STATEMENT)
+		while ((result = perfopt_script_next(&script, sql, &statement, &command, &error)) ==
+				   PERFOPT_SCRIPT_STATEMENT ||
+			   result == PERFOPT_SCRIPT_COMMAND)
 		{
-			assert_true(statement.length > 0 && statement.offset < length);
+			if (result == PERFOPT_SCRIPT_STATEMENT)
+				assert_true(statement.length > 0 && statement.offset < length);
+			else
+				assert_true(command.arguments.offset + command.arguments.length <= length);
 			assert_true(++n <= 40);
 		}
 		if (result == PERFOPT_SCRIPT_ERROR)
@@ -199,6 +238,7 @@ main(void)
 		cmocka_unit_test(quoted_text_is_left_alone),
 		cmocka_unit_test(other_colons_are_left_alone),
 		cmocka_unit_test(mistakes_have_a_place),
+		cmocka_unit_test(commands_take_a_line),
 		cmocka_unit_test(too_many_variables_are_refused),
 		cmocka_unit_test(any_text_is_survived),
 	};
