@@ -2,3 +2,10 @@
 PARTS_gorilla = src/math/gorilla_plan.c
 PARTS_arrivals = src/math/draw.c
 PARTS_expression = src/math/draw.c
+PARTS_ratio = src/math/student.c
+PARTS_robust = src/math/student.c
+PARTS_ranktest = src/math/robust.c src/math/student.c
+PARTS_fdr = src/math/robust.c src/math/student.c
+PARTS_steady = src/math/robust.c src/math/student.c
+PARTS_powerfit = src/math/student.c
+PARTS_rankci = src/math/robust.c src/math/student.c

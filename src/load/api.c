@@ -119,20 +119,11 @@ static void
 put_report(ReturnSetInfo *rsinfo, const LoadShared *shared)
 {
 	LoadConfig *config = load_config_read(load_run_config(shared), shared->config_size);
-	LoadResult *total = load_summary_empty();
-	LoadRow row;
+	LoadRow *rows = load_summary_rows(shared);
 
 	for (int i = 0; i < shared->noperations; i++)
-	{
-		LoadResult *result = load_summary_result(shared, i);
-
-		row = load_summary_row(shared, result);
-		put_row(rsinfo, config->operations[i].name, &row);
-		load_summary_add(total, result);
-		pfree(result);
-	}
-	row = load_summary_row(shared, total);
-	put_row(rsinfo, "total", &row);
+		put_row(rsinfo, config->operations[i].name, &rows[i]);
+	put_row(rsinfo, "total", &rows[shared->noperations]);
 }
 
 static void
@@ -157,28 +148,6 @@ tell_errors(const LoadShared *shared)
 								lost_message)));
 }
 
-/* How calls were distributed between two looks. */
-static double
-recent_quantile(const PerfoptHistogram *now, const PerfoptHistogram *before, double q)
-{
-	size_t size = perfopt_histogram_size(now->bits, now->min_exp, now->max_exp);
-	PerfoptHistogram *recent = palloc(size);
-	int nbuckets = (now->max_exp - now->min_exp) << now->bits;
-	double quantile;
-
-	memcpy(recent, now, size);
-	if (before != NULL)
-	{
-		recent->count -= before->count;
-		recent->zeros -= before->zeros;
-		for (int i = 0; i < nbuckets; i++)
-			recent->counts[i] -= before->counts[i];
-	}
-	quantile = perfopt_histogram_quantile(recent, q);
-	pfree(recent);
-	return quantile;
-}
-
 static void
 tell_progress(const LoadShared *shared, LoadProgress *before)
 {
@@ -191,7 +160,7 @@ tell_progress(const LoadShared *shared, LoadProgress *before)
 		ereport(NOTICE, (errmsg("%d of %d users are connected", now.connected, shared->users)));
 		return;
 	}
-	p95 = recent_quantile(now.latency, before->latency, 0.95);
+	p95 = perfopt_histogram_quantile(load_summary_since(now.latency, before->latency), 0.95);
 	ereport(NOTICE,
 			(errmsg("%.0f s of %.0f s: %d users, %.1f calls/s, p95 %s, " UINT64_FORMAT " errors",
 					now.elapsed_s, now.total_s, now.users,

@@ -114,6 +114,15 @@ perfopt_histogram_datum(const PerfoptHistogram *h)
 	return PointerGetDatum(value);
 }
 
+bool
+perfopt_histogram_add_datum(PerfoptHistogram *into, Datum datum)
+{
+	const struct varlena *value = PG_DETOAST_DATUM_PACKED(datum);
+
+	return perfopt_histogram_decode(into, (const uint8_t *) VARDATA_ANY(value),
+									VARSIZE_ANY_EXHDR(value));
+}
+
 static int
 compare_buckets(const void *a, const void *b)
 {

@@ -12,4 +12,7 @@
 /* A value of the SQL type from a flat histogram, palloc'd in the current memory context. */
 extern Datum perfopt_histogram_datum(const PerfoptHistogram *h);
 
+/* Adds a value of the SQL type to a flat histogram; false when it is not one. */
+extern bool perfopt_histogram_add_datum(PerfoptHistogram *into, Datum datum);
+
 #endif /* PERFOPT_HISTOGRAM_TYPE_H */

@@ -317,6 +317,8 @@ extern void load_thresholds_read(LoadConfig *config, JsonbContainer *thresholds)
 extern void load_thresholds_resolve(LoadConfig *config); /* operations are known */
 extern void load_thresholds_write(StringInfo out, const LoadConfig *config);
 extern const char *load_metric_name(LoadMetric metric);
+extern bool load_threshold_broken(const LoadThreshold *threshold, double value);
+extern bool load_threshold_worse(const LoadThreshold *threshold, double value, double than);
 
 /* scenario.c: reads scenario and operations through SPI with the caller's privileges. */
 extern void load_scenario_read(LoadConfig *config);

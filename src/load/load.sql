@@ -15,7 +15,19 @@ CREATE TABLE perfopt.test_run (
   connections_lost bigint NOT NULL DEFAULT 0,
   lost_message text,
   rate float8,
-  connections int
+  connections int,
+  verdict text CHECK (verdict IN ('passed', 'failed', 'invalid')),
+  breaking_point float8,
+  clock_at timestamptz,
+  measured_from timestamptz,
+  measured_until timestamptz,
+  steady text CHECK (steady IN ('steady', 'no steady state', 'too short to tell')),
+  violations jsonb NOT NULL DEFAULT '[]',
+  invalid_reason text,
+  unserved bigint NOT NULL DEFAULT 0,
+  lag_p99_ms float8,
+  generator_cpu_pct float8,
+  outcome jsonb
 );
 COMMENT ON TABLE perfopt.test_run IS
   'Load tests, newest with the highest run_id. A row is there from the start of its test and is brought up to date at its end.';
@@ -26,6 +38,23 @@ COMMENT ON COLUMN perfopt.test_run.target IS 'Foreign server that the load went 
 COMMENT ON COLUMN perfopt.test_run.rate IS
   'Calls per second that were to arrive (open model); NULL: each user calls when it is ready (closed model).';
 COMMENT ON COLUMN perfopt.test_run.connections IS 'Sessions that the users share; as many as users unless it was a pool.';
+COMMENT ON COLUMN perfopt.test_run.verdict IS
+  'passed or failed by the test''s thresholds, NULL without any; invalid when the load generator itself was the bottleneck, whatever the thresholds say.';
+COMMENT ON COLUMN perfopt.test_run.breaking_point IS
+  'Of a stress test: the greatest load (users, or calls per second) that kept to the thresholds, also when tried for longer.';
+COMMENT ON COLUMN perfopt.test_run.clock_at IS 'When all users were connected and the test''s clock started.';
+COMMENT ON COLUMN perfopt.test_run.measured_from IS
+  'Beginning of what perfopt.test_operation covers: full load, without the warm-up that MSER-5 finds where the rest is steady; measured_until is its end.';
+COMMENT ON COLUMN perfopt.test_run.steady IS
+  'Whether throughput and p95 kept to one level after warm-up: steady, no steady state (they drift), or too short to tell (under a minute).';
+COMMENT ON COLUMN perfopt.test_run.violations IS
+  'Thresholds that were broken: [{"metric": "p95_ms", "limit": 50, "value": 73.1, "operation": "buy"}]; with a window also window_s, first_s (when, after the clock''s start) and windows (how many).';
+COMMENT ON COLUMN perfopt.test_run.invalid_reason IS 'Why the result may say more of the load generator than of the target.';
+COMMENT ON COLUMN perfopt.test_run.unserved IS
+  'Of a test with a rate: calls that had arrived by the end and not begun, because all users were busy; their waiting is in no percentile.';
+COMMENT ON COLUMN perfopt.test_run.lag_p99_ms IS 'How late the load generator was in beginning calls that were due, 99th percentile.';
+COMMENT ON COLUMN perfopt.test_run.generator_cpu_pct IS 'CPU time of the busiest load worker, in percent of one processor.';
+COMMENT ON COLUMN perfopt.test_run.outcome IS 'What a test of another kind than load found out, see docs/load.md.';
 COMMENT ON COLUMN perfopt.test_run.problem IS 'Why the test failed.';
 COMMENT ON COLUMN perfopt.test_run.connections_lost IS
   'How often a user''s connection broke, or could not be made again, during the test; lost_message is the first reason.';
@@ -45,12 +74,26 @@ CREATE TABLE perfopt.test_operation (
   max_ms float8,
   sqlstates jsonb NOT NULL DEFAULT '{}',
   latency perfopt.histogram NOT NULL,
+  retries bigint NOT NULL DEFAULT 0,
+  p95_low_ms float8,
+  p95_high_ms float8,
+  p99_low_ms float8,
+  p99_high_ms float8,
+  service_p95_ms float8,
+  service perfopt.histogram,
   PRIMARY KEY (run_id, operation)
 );
 COMMENT ON TABLE perfopt.test_operation IS
   'Result of a test by operation: calls that began under full load (after ramp-up, before ramp-down). Times in milliseconds, of calls without error.';
 COMMENT ON COLUMN perfopt.test_operation.throughput IS
   'Calls that ended well under full load, per second of full load.';
+COMMENT ON COLUMN perfopt.test_operation.latency IS
+  'Response times in ms, from when a call should have begun (the user was ready, or it arrived) to its end. p99_ms is NULL under 1,000 calls.';
+COMMENT ON COLUMN perfopt.test_operation.p95_low_ms IS
+  'p95_low_ms to p95_high_ms is the 95 % confidence interval of p95_ms by order statistics, and likewise for p99_ms; NULL with too few calls. Neighbouring calls resemble each other, so it is rather too narrow.';
+COMMENT ON COLUMN perfopt.test_operation.service_p95_ms IS
+  'As p95_ms of service times: from sending to the end, without waiting for a free connection or user. service is their histogram, of all that was under full load.';
+COMMENT ON COLUMN perfopt.test_operation.retries IS 'Times that a call was tried again after 40001 or 40P01 (option retries).';
 COMMENT ON COLUMN perfopt.test_operation.sqlstates IS
   'Errors by SQLSTATE with the first message of each: {"40001": {"count": 3, "message": "..."}}.';
 

@@ -26,9 +26,6 @@
 /* Rows of test_interval that may wait for a table to be free again. */
 #define MAX_PENDING 4096
 
-#define END_TRIES 20
-#define END_TRY_US 100000L
-
 typedef struct PendingRow
 {
 	TimestampTz ts;
@@ -46,18 +43,8 @@ static int npending = 0;
 static uint64 ndropped = 0;
 static int my_worker = 0;
 
-typedef struct EndOfRun
-{
-	LoadRun *run;
-	const LoadConfig *config;
-	LoadState state;
-} EndOfRun;
-
-/*
- * Runs write(arg) in a transaction.  Returns NULL when it is committed, otherwise why not.
- */
-static const char *
-in_transaction(void (*write)(const void *arg), const void *arg, bool *gone)
+const char *
+load_record_transaction(void (*write)(const void *arg), const void *arg, bool *gone)
 {
 	MemoryContext oldcontext = CurrentMemoryContext;
 	const char *volatile problem = NULL;
@@ -106,8 +93,8 @@ in_transaction(void (*write)(const void *arg), const void *arg, bool *gone)
 	return problem;
 }
 
-static void
-execute(const char *sql, int nargs, Oid *types, Datum *values, const char *nulls)
+void
+load_record_execute(const char *sql, int nargs, Oid *types, Datum *values, const char *nulls)
 {
 	(void) SPI_execute_with_args(sql, nargs, types, values, nulls, false, 0);
 }
@@ -132,18 +119,25 @@ mark_lost_runs(void)
 		Oid types[] = { INT8OID };
 
 		if (!load_run_exists(DatumGetInt64(run_id)))
-			execute("UPDATE perfopt.test_run SET state = 'failed', finished_at = pg_catalog.now(), "
-					"problem = 'the server was restarted, or its load workers were killed, during "
-					"the test' "
-					"WHERE run_id = $1 AND state = 'running'",
-					1, types, &run_id, NULL);
+			load_record_execute(
+				"UPDATE perfopt.test_run SET state = 'failed', finished_at = pg_catalog.now(), "
+				"problem = 'the server was restarted, or its load workers were killed, during "
+				"the test' "
+				"WHERE run_id = $1 AND state = 'running'",
+				1, types, &run_id, NULL);
 	}
 }
+
+typedef struct StartOfRun
+{
+	LoadRun *run;
+	const LoadConfig *config;
+} StartOfRun;
 
 static void
 write_start(const void *arg)
 {
-	const EndOfRun *start = arg;
+	const StartOfRun *start = arg;
 	const LoadConfig *config = start->config;
 	Oid types[] = { TEXTOID, TEXTOID, TEXTOID, INT4OID, OIDOID, TEXTOID, FLOAT8OID, INT4OID };
 	Datum values[] = {
@@ -155,7 +149,7 @@ write_start(const void *arg)
 	bool isnull;
 
 	mark_lost_runs();
-	execute(
+	load_record_execute(
 		"INSERT INTO perfopt.test_run (kind, scenario, config, state, target, users, requested_by, "
 		"rate, connections) "
 		"VALUES ($6, $1, $2::pg_catalog.jsonb, 'running', $3, $4, "
@@ -171,9 +165,9 @@ write_start(const void *arg)
 void
 load_record_start(LoadRun *run, const LoadConfig *config)
 {
-	EndOfRun start = { run, config, LOAD_STARTING };
+	StartOfRun start = { run, config };
 	bool gone;
-	const char *problem = in_transaction(write_start, &start, &gone);
+	const char *problem = load_record_transaction(write_start, &start, &gone);
 
 	if (problem != NULL)
 		ereport(ERROR,
@@ -181,8 +175,8 @@ load_record_start(LoadRun *run, const LoadConfig *config)
 				 gone ? errhint("If it was created just now, commit that first.") : 0));
 }
 
-static Oid
-histogram_type(void)
+Oid
+load_record_histogram_type(void)
 {
 	return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("histogram"),
 						   ObjectIdGetDatum(get_namespace_oid("perfopt", false)));
@@ -192,8 +186,9 @@ static void
 write_pending(const void *arg)
 {
 	const LoadRun *run = arg;
-	Oid types[] = { INT8OID, TIMESTAMPTZOID, TEXTOID,          INT4OID, INT8OID,
-					INT8OID, INT4OID,        histogram_type(), INT8OID };
+	Oid types[] = { INT8OID, TIMESTAMPTZOID, TEXTOID, INT4OID,
+					INT8OID, INT8OID,        INT4OID, load_record_histogram_type(),
+					INT8OID };
 	SPIPlanPtr plan;
 
 	plan = SPI_prepare("INSERT INTO perfopt.test_interval "
@@ -213,6 +208,12 @@ write_pending(const void *arg)
 	}
 }
 
+uint64
+load_record_dropped(void)
+{
+	return ndropped;
+}
+
 void
 load_record_rest(const LoadRun *run)
 {
@@ -222,7 +223,7 @@ load_record_rest(const LoadRun *run)
 
 	if (npending == 0)
 		return;
-	problem = in_transaction(write_pending, run, &gone);
+	problem = load_record_transaction(write_pending, run, &gone);
 	if (problem == NULL)
 	{
 		npending = 0;
@@ -277,110 +278,4 @@ load_record_second(Engine *engine, int second)
 	}
 	MemoryContextSwitchTo(oldcontext);
 	load_record_rest(engine->run);
-}
-
-/* {"40001": {"count": 3, "message": "..."}} */
-static char *
-errors_json(const LoadResult *result)
-{
-	StringInfoData out;
-	const char *separator = "";
-
-	initStringInfo(&out);
-	appendStringInfoChar(&out, '{');
-	for (int i = 0; i < result->nkinds; i++)
-	{
-		appendStringInfoString(&out, separator);
-		escape_json(&out, result->kinds[i].sqlstate);
-		appendStringInfo(&out,
-						 ": {\"count\": " UINT64_FORMAT ", \"message\": ", result->kinds[i].count);
-		escape_json(&out, result->kinds[i].message);
-		appendStringInfoChar(&out, '}');
-		separator = ", ";
-	}
-	if (result->other_errors > 0)
-		appendStringInfo(&out, "%s\"other\": {\"count\": " UINT64_FORMAT "}", separator,
-						 result->other_errors);
-	appendStringInfoChar(&out, '}');
-	return out.data;
-}
-
-static void
-write_operation(const LoadShared *shared, const LoadOperation *operation, int number)
-{
-	LoadResult *result = load_summary_result(shared, number);
-	LoadRow row = load_summary_row(shared, result);
-	Oid types[] = { INT8OID,   TEXTOID,   INT8OID,         INT8OID,   FLOAT8OID,
-					FLOAT8OID, FLOAT8OID, FLOAT8OID,       FLOAT8OID, FLOAT8OID,
-					FLOAT8OID, TEXTOID,   histogram_type() };
-	Datum values[] = { Int64GetDatum(shared->run_id),
-					   CStringGetTextDatum(operation->name),
-					   Int64GetDatum((int64) row.calls),
-					   Int64GetDatum((int64) row.errors),
-					   Float8GetDatum(row.throughput),
-					   Float8GetDatum(row.mean_ms),
-					   Float8GetDatum(row.p50_ms),
-					   Float8GetDatum(row.p90_ms),
-					   Float8GetDatum(row.p95_ms),
-					   Float8GetDatum(row.p99_ms),
-					   Float8GetDatum(row.max_ms),
-					   CStringGetTextDatum(errors_json(result)),
-					   perfopt_histogram_datum(&result->latency) };
-	char nulls[lengthof(types) + 1] = "             ";
-
-	if (result->latency.count == 0)
-		memset(nulls + 5, 'n', 6);
-	execute("INSERT INTO perfopt.test_operation (run_id, operation, calls, errors, throughput, "
-			"mean_ms, "
-			"p50_ms, p90_ms, p95_ms, p99_ms, max_ms, sqlstates, latency) "
-			"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::pg_catalog.jsonb, $13)",
-			lengthof(types), types, values, nulls);
-	pfree(result);
-}
-
-static void
-write_end(const void *arg)
-{
-	const EndOfRun *end = arg;
-	const LoadShared *shared = end->run->shared;
-	const char *lost_message;
-	char *problem = load_run_problem(shared, NULL);
-	Oid types[] = { INT8OID, TEXTOID, TEXTOID, INT8OID, TEXTOID };
-	Datum values[] = { Int64GetDatum(shared->run_id),
-					   CStringGetTextDatum(load_state_name(end->state)),
-					   CStringGetTextDatum(problem ? problem : ""),
-					   Int64GetDatum((int64) load_summary_lost(shared, &lost_message)), 0 };
-
-	values[4] = CStringGetTextDatum(lost_message ? lost_message : "");
-	execute("UPDATE perfopt.test_run SET state = $2, finished_at = pg_catalog.clock_timestamp(), "
-			"problem = nullif($3, ''), connections_lost = $4, lost_message = nullif($5, '') "
-			"WHERE run_id = $1",
-			lengthof(types), types, values, NULL);
-	for (int i = 0; i < shared->noperations; i++)
-		write_operation(shared, &end->config->operations[i], i);
-}
-
-bool
-load_record_end(LoadRun *run, const LoadConfig *config, LoadState state)
-{
-	EndOfRun end = { run, config, state };
-	const char *problem = NULL;
-	bool gone = false;
-
-	if (ndropped > 0)
-		ereport(LOG, (errmsg("perfopt load test " INT64_FORMAT " left out " UINT64_FORMAT
-							 " rows of test_interval",
-							 run->shared->run_id, ndropped)));
-	for (int i = 0; i < END_TRIES; i++)
-	{
-		problem = in_transaction(write_end, &end, &gone);
-		if (problem == NULL)
-			return true;
-		if (gone)
-			break;
-		pg_usleep(END_TRY_US);
-	}
-	ereport(LOG, (errmsg("perfopt load test " INT64_FORMAT " could not record its end: %s",
-						 run->shared->run_id, problem)));
-	return false;
 }

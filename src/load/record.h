@@ -20,7 +20,23 @@ extern void load_record_second(Engine *engine, int second);
 /* What load_record_second() could not write yet, without ERROR. */
 extern void load_record_rest(const LoadRun *run);
 
-/* Results by operation, and the run's final state.  Tries for a while; false when it had to give up. */
-extern bool load_record_end(LoadRun *run, const LoadConfig *config, LoadState state);
+/* Rows of test_interval that there was no room to keep until they could be written. */
+extern uint64 load_record_dropped(void);
+
+/*
+ * Runs write(arg) under SPI in a transaction.  Returns NULL when it is committed, otherwise why not;
+ * *gone is set when the extension is not there any more.
+ */
+extern const char *load_record_transaction(void (*write)(const void *arg), const void *arg,
+										   bool *gone);
+extern void load_record_execute(const char *sql, int nargs, Oid *types, Datum *values,
+								const char *nulls);
+extern Oid load_record_histogram_type(void);
+
+/*
+ * conclude.c: results by operation, the verdict and the run's final state, in the tables and in the
+ * run's shared memory.  Tries for a while; false when the tables had to be given up.
+ */
+extern bool load_conclude(LoadRun *run, const LoadConfig *config, LoadState state);
 
 #endif /* PERFOPT_LOAD_RECORD_H */

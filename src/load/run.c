@@ -109,6 +109,12 @@ load_run_lag(const LoadShared *shared, int worker)
 	return (PerfoptHistogram *) ((char *) load_run_worker(shared, worker) + shared->lag_offset);
 }
 
+LoadRow *
+load_run_rows(const LoadShared *shared)
+{
+	return (LoadRow *) ((char *) shared + shared->rows_offset);
+}
+
 pg_atomic_uint64 *
 load_run_sequence(const LoadShared *shared, int sequence)
 {
@@ -148,8 +154,9 @@ lay_out(LoadShared *head, const LoadConfig *config)
 
 	head->config_offset = MAXALIGN(sizeof(LoadShared));
 	head->sequences_offset = MAXALIGN(head->config_offset + head->config_size);
-	head->workers_offset =
+	head->rows_offset =
 		MAXALIGN(head->sequences_offset + sizeof(pg_atomic_uint64) * config->nsequences);
+	head->workers_offset = MAXALIGN(head->rows_offset + sizeof(LoadRow) * (head->noperations + 1));
 	head->lag_offset = MAXALIGN(offsetof(LoadWorker, latency) + coarse);
 	head->result_offset = MAXALIGN(head->lag_offset + coarse);
 	head->service_offset = MAXALIGN(offsetof(LoadResult, latency) + fine);

@@ -78,6 +78,44 @@ typedef struct LoadWorker
 	PerfoptHistogram latency; /* of all operations, brought up to date each second; flexible */
 } LoadWorker;
 
+typedef enum LoadVerdict
+{
+	LOAD_NO_VERDICT, /* it was not asked to keep to anything */
+	LOAD_PASSED,
+	LOAD_NOT_PASSED,
+	LOAD_INVALID /* the generator was the bottleneck */
+} LoadVerdict;
+
+/* What a test says of an operation; latencies in ms, NaN when they are not known. */
+typedef struct LoadRow
+{
+	uint64 calls;
+	uint64 errors;
+	uint64 retries;
+	double throughput; /* calls that ended well, per second of full load */
+	double mean_ms;
+	double p50_ms;
+	double p90_ms;
+	double p95_ms;
+	double p99_ms; /* NaN under 1,000 calls: it would be the word of ten */
+	double max_ms;
+	double p95_low_ms; /* 95 % intervals of the percentiles */
+	double p95_high_ms;
+	double p99_low_ms;
+	double p99_high_ms;
+	double service_p95_ms;
+} LoadRow;
+
+/* A threshold of the test that was broken. */
+typedef struct LoadViolation
+{
+	bool broken;
+	double worst;
+	int64
+		first_ns; /* when its window ended the first time, after the clock's start; -1: the whole test */
+	uint64 times; /* windows */
+} LoadViolation;
+
 typedef struct LoadShared
 {
 	uint64 token; /* tells runs apart before they have their id */
@@ -94,6 +132,7 @@ typedef struct LoadShared
 	uint32 config_size;
 	Size config_offset;
 	Size sequences_offset;
+	Size rows_offset; /* final LoadRows, one an operation and one of all */
 	Size workers_offset;
 	Size worker_size;
 	Size lag_offset;     /* within a worker's block */
@@ -107,8 +146,10 @@ typedef struct LoadShared
 	pg_atomic_uint64 clock;    /* when the test began; 0 before */
 	pg_atomic_uint64 clock_ts; /* the same as a TimestampTz; set before it */
 	pg_atomic_uint32 state;    /* LoadState */
-	slock_t mutex;             /* of what is below */
-	int sqlerrcode;            /* set once, with the problem */
+	LoadVerdict verdict;       /* known, like the rows, with a final state */
+	char verdict_reason[256];
+	slock_t mutex;  /* of what is below */
+	int sqlerrcode; /* set once, with the problem */
 	char problem[512];
 
 	/* The load, if the run's controller changes it: users or calls a second, all workers together. */
@@ -116,6 +157,9 @@ typedef struct LoadShared
 	double level;
 	bool fresh;       /* with it, results begin anew */
 	int64 level_from; /* when, after the clock's start */
+
+	/* By number of the threshold; of those with a window.  Written by the first worker alone. */
+	LoadViolation violations[LOAD_MAX_THRESHOLDS];
 } LoadShared;
 
 /* Why the workers must stop early; the first one set stays. */
@@ -179,6 +223,8 @@ extern LoadResult *load_run_result(const LoadShared *shared, int worker, int ope
 extern PerfoptHistogram *load_run_service(const LoadShared *shared, int worker, int operation);
 extern PerfoptHistogram *load_run_lag(const LoadShared *shared, int worker);
 
+extern LoadRow *load_run_rows(const LoadShared *shared);
+
 extern pg_atomic_uint64 *load_run_sequence(const LoadShared *shared, int sequence);
 
 /* The controller sets a new load; workers take it up at their next tick. */
@@ -191,6 +237,7 @@ load_run_state(const LoadShared *shared)
 }
 
 extern const char *load_state_name(LoadState state);
+extern const char *load_verdict_name(LoadVerdict verdict); /* NULL for none */
 
 extern PGDLLEXPORT void perfopt_load_worker_main(Datum slot);
 

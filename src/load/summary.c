@@ -4,8 +4,16 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "load/engine.h"
 #include "load/summary.h"
+#include "math/rankci.h"
+
+/* Confidence of the intervals of percentiles. */
+#define INTERVAL_LEVEL 0.95
+
+#define P99_MIN_CALLS 1000
 
 /* When all workers were through; 0 while one is not. */
 static int64
@@ -50,6 +58,16 @@ window_s(const LoadShared *shared)
 	return Max(0, Min(passed, shared->window_ns)) / (double) LOAD_NS_PER_S;
 }
 
+static PerfoptHistogram *
+empty_coarse(void)
+{
+	PerfoptHistogram *histogram =
+		palloc(perfopt_histogram_size(PERFOPT_HISTOGRAM_COARSE, LOAD_MIN_EXP, LOAD_MAX_EXP));
+
+	perfopt_histogram_init(histogram, PERFOPT_HISTOGRAM_COARSE, LOAD_MIN_EXP, LOAD_MAX_EXP);
+	return histogram;
+}
+
 LoadResult *
 load_summary_empty(void)
 {
@@ -87,22 +105,163 @@ load_summary_result(const LoadShared *shared, int operation)
 	return result;
 }
 
-LoadRow
-load_summary_row(const LoadShared *shared, const LoadResult *result)
+/* The value at a rank in sorted order, which is that of the quantile which has this rank. */
+static double
+value_at_rank(const PerfoptHistogram *latency, int64 rank)
 {
-	double seconds = window_s(shared);
+	return perfopt_histogram_quantile(latency, (rank - 0.5) / latency->count);
+}
+
+static void
+put_interval(const PerfoptHistogram *latency, double q, double *low, double *high)
+{
+	int64 low_rank, high_rank;
+
+	*low = *high = NAN;
+	if (!perfopt_rank_interval((int64) latency->count, q, INTERVAL_LEVEL, &low_rank, &high_rank))
+		return;
+	*low = value_at_rank(latency, low_rank);
+	*high = value_at_rank(latency, high_rank);
+}
+
+LoadRow
+load_summary_row(const LoadResult *result, const PerfoptHistogram *service, double seconds)
+{
+	const PerfoptHistogram *latency = &result->latency;
 	LoadRow row;
 
 	row.calls = result->calls;
 	row.errors = result->errors;
+	row.retries = result->retries;
 	row.throughput = seconds > 0 ? result->completed / seconds : 0;
-	row.mean_ms = perfopt_histogram_mean(&result->latency);
-	row.p50_ms = perfopt_histogram_quantile(&result->latency, 0.50);
-	row.p90_ms = perfopt_histogram_quantile(&result->latency, 0.90);
-	row.p95_ms = perfopt_histogram_quantile(&result->latency, 0.95);
-	row.p99_ms = perfopt_histogram_quantile(&result->latency, 0.99);
-	row.max_ms = perfopt_histogram_quantile(&result->latency, 1);
+	row.mean_ms = perfopt_histogram_mean(latency);
+	row.p50_ms = perfopt_histogram_quantile(latency, 0.50);
+	row.p90_ms = perfopt_histogram_quantile(latency, 0.90);
+	row.p95_ms = perfopt_histogram_quantile(latency, 0.95);
+	row.p99_ms = latency->count < P99_MIN_CALLS ? NAN : perfopt_histogram_quantile(latency, 0.99);
+	row.max_ms = perfopt_histogram_quantile(latency, 1);
+	put_interval(latency, 0.95, &row.p95_low_ms, &row.p95_high_ms);
+	put_interval(latency, 0.99, &row.p99_low_ms, &row.p99_high_ms);
+	row.service_p95_ms = service != NULL ? perfopt_histogram_quantile(service, 0.95) : NAN;
 	return row;
+}
+
+double
+load_summary_seconds(const LoadShared *shared)
+{
+	return window_s(shared);
+}
+
+LoadRow *
+load_summary_rows(const LoadShared *shared)
+{
+	LoadRow *rows = palloc(sizeof(LoadRow) * (shared->noperations + 1));
+	LoadResult *total = load_summary_empty();
+	PerfoptHistogram *total_service = empty_coarse();
+	double seconds = window_s(shared);
+
+	if (load_run_state(shared) >= LOAD_FINISHED)
+		return memcpy(rows, load_run_rows(shared), sizeof(LoadRow) * (shared->noperations + 1));
+	for (int i = 0; i < shared->noperations; i++)
+	{
+		LoadResult *result = load_summary_result(shared, i);
+		PerfoptHistogram *service = load_summary_service(shared, i);
+
+		rows[i] = load_summary_row(result, service, seconds);
+		load_summary_add(total, result);
+		perfopt_histogram_merge(total_service, service);
+		pfree(result);
+		pfree(service);
+	}
+	rows[shared->noperations] = load_summary_row(total, total_service, seconds);
+	return rows;
+}
+
+double
+load_summary_metric(LoadMetric metric, uint64 calls, uint64 errors, double throughput,
+					const PerfoptHistogram *latency)
+{
+	switch (metric)
+	{
+		case LOAD_METRIC_MEAN:
+			return perfopt_histogram_mean(latency);
+		case LOAD_METRIC_P50:
+			return perfopt_histogram_quantile(latency, 0.50);
+		case LOAD_METRIC_P90:
+			return perfopt_histogram_quantile(latency, 0.90);
+		case LOAD_METRIC_P95:
+			return perfopt_histogram_quantile(latency, 0.95);
+		case LOAD_METRIC_P99:
+			return perfopt_histogram_quantile(latency, 0.99);
+		case LOAD_METRIC_MAX:
+			return perfopt_histogram_quantile(latency, 1);
+		case LOAD_METRIC_ERRORS:
+			return (double) errors;
+		case LOAD_METRIC_ERROR_PCT:
+			return calls > 0 ? 100.0 * errors / calls : NAN;
+		case LOAD_METRIC_THROUGHPUT:
+			return throughput;
+	}
+	return NAN;
+}
+
+PerfoptHistogram *
+load_summary_since(const PerfoptHistogram *now, const PerfoptHistogram *before)
+{
+	size_t size = perfopt_histogram_size(now->bits, now->min_exp, now->max_exp);
+	PerfoptHistogram *recent = palloc(size);
+	int nbuckets = (now->max_exp - now->min_exp) << now->bits;
+
+	memcpy(recent, now, size);
+	if (before == NULL)
+		return recent;
+	recent->count -= before->count;
+	recent->zeros -= before->zeros;
+	recent->sum -= before->sum;
+	for (int i = 0; i < nbuckets; i++)
+		recent->counts[i] -= before->counts[i];
+	return recent;
+}
+
+PerfoptHistogram *
+load_summary_service(const LoadShared *shared, int operation)
+{
+	PerfoptHistogram *service = empty_coarse();
+
+	for (int i = 0; i < shared->nworkers; i++)
+		perfopt_histogram_merge(service, load_run_service(shared, i, operation));
+	return service;
+}
+
+PerfoptHistogram *
+load_summary_lag(const LoadShared *shared)
+{
+	PerfoptHistogram *lag = empty_coarse();
+
+	for (int i = 0; i < shared->nworkers; i++)
+		perfopt_histogram_merge(lag, load_run_lag(shared, i));
+	return lag;
+}
+
+uint64
+load_summary_unserved(const LoadShared *shared)
+{
+	uint64 unserved = 0;
+
+	for (int i = 0; i < shared->nworkers; i++)
+		unserved += load_run_worker(shared, i)->unserved;
+	return unserved;
+}
+
+double
+load_summary_generator_cpu(const LoadShared *shared)
+{
+	int64 passed = elapsed(shared);
+	int64 most = 0;
+
+	for (int i = 0; i < shared->nworkers; i++)
+		most = Max(most, load_run_worker(shared, i)->cpu_ns);
+	return passed > 0 ? (double) most / passed : NAN;
 }
 
 uint64
@@ -149,9 +308,7 @@ load_summary_progress(const LoadShared *shared)
 	progress.elapsed_s = passed / (double) LOAD_NS_PER_S;
 	progress.total_s = (shared->window_start_ns + shared->window_ns + shared->ramp_down_ns) /
 					   (double) LOAD_NS_PER_S;
-	progress.latency =
-		palloc(perfopt_histogram_size(PERFOPT_HISTOGRAM_COARSE, LOAD_MIN_EXP, LOAD_MAX_EXP));
-	perfopt_histogram_init(progress.latency, PERFOPT_HISTOGRAM_COARSE, LOAD_MIN_EXP, LOAD_MAX_EXP);
+	progress.latency = empty_coarse();
 	for (int i = 0; i < shared->nworkers; i++)
 	{
 		const LoadWorker *worker = load_run_worker(shared, i);

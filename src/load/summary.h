@@ -9,20 +9,6 @@
 
 #include "load/run.h"
 
-/* The columns of load_test(); latencies in ms, NaN when no call ended well. */
-typedef struct LoadRow
-{
-	uint64 calls;
-	uint64 errors;
-	double throughput; /* calls that ended well, per second of full load */
-	double mean_ms;
-	double p50_ms;
-	double p90_ms;
-	double p95_ms;
-	double p99_ms;
-	double max_ms;
-} LoadRow;
-
 typedef struct LoadProgress
 {
 	LoadState state;
@@ -41,7 +27,32 @@ typedef struct LoadProgress
 extern LoadResult *load_summary_result(const LoadShared *shared, int operation);
 extern LoadResult *load_summary_empty(void);
 extern void load_summary_add(LoadResult *into, const LoadResult *from);
-extern LoadRow load_summary_row(const LoadShared *shared, const LoadResult *result);
+
+/* Of what was measured in so many seconds; service may be NULL. */
+extern LoadRow load_summary_row(const LoadResult *result, const PerfoptHistogram *service,
+								double seconds);
+
+/* Seconds of full load that have passed. */
+extern double load_summary_seconds(const LoadShared *shared);
+
+/* A row an operation and one of all; the final ones if the test is over, else so far. */
+extern LoadRow *load_summary_rows(const LoadShared *shared);
+
+/* The value of one of a row's metrics; NaN where there is none.  errors and error_pct are of calls. */
+extern double load_summary_metric(LoadMetric metric, uint64 calls, uint64 errors, double throughput,
+								  const PerfoptHistogram *latency);
+
+/* What was recorded between two looks at a histogram that grows; before may be NULL. */
+extern PerfoptHistogram *load_summary_since(const PerfoptHistogram *now,
+											const PerfoptHistogram *before);
+
+/* Of all workers. */
+extern PerfoptHistogram *load_summary_service(const LoadShared *shared, int operation);
+extern PerfoptHistogram *load_summary_lag(const LoadShared *shared);
+extern uint64 load_summary_unserved(const LoadShared *shared);
+
+/* The share of a processor that the busiest worker used, 0..1; NaN when it is not known. */
+extern double load_summary_generator_cpu(const LoadShared *shared);
 
 /* Connections lost during the test, and the first message. */
 extern uint64 load_summary_lost(const LoadShared *shared, const char **message);

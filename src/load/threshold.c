@@ -44,6 +44,25 @@ load_metric_name(LoadMetric metric)
 	return metric_names[metric];
 }
 
+static bool
+is_minimum(const LoadThreshold *threshold)
+{
+	return threshold->metric == LOAD_METRIC_THROUGHPUT;
+}
+
+bool
+load_threshold_worse(const LoadThreshold *threshold, double value, double than)
+{
+	return is_minimum(threshold) ? value < than : value > than;
+}
+
+/* What is not known breaks nothing. */
+bool
+load_threshold_broken(const LoadThreshold *threshold, double value)
+{
+	return !isnan(value) && load_threshold_worse(threshold, value, threshold->limit);
+}
+
 static int
 find_metric(const char *name)
 {

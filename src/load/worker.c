@@ -14,6 +14,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
+#include "load/guard.h"
 #include "load/record.h"
 #include "target/target.h"
 #include "worker/worker.h"
@@ -65,6 +66,14 @@ final_state(const LoadRun *run)
 }
 
 static void
+end_second(Engine *engine, int second)
+{
+	load_record_second(engine, second);
+	if (my_worker == 0)
+		load_guard_second(engine);
+}
+
+static void
 run_engine(Engine *engine, const LoadConfig *config)
 {
 	LoadShared *shared = my_run.shared;
@@ -80,7 +89,9 @@ run_engine(Engine *engine, const LoadConfig *config)
 		load_run_sleep(&my_run, 100);
 
 	load_engine_init(engine, config, &my_run, my_worker, target_conninfo(config));
-	engine->on_second = load_record_second;
+	engine->on_second = end_second;
+	if (my_worker == 0)
+		load_guard_init(config);
 	load_engine_run(engine);
 }
 
@@ -147,7 +158,7 @@ perfopt_load_worker_main(Datum slot)
 		LoadState state = final_state(&my_run);
 
 		SetConfigOption("synchronous_commit", "local", PGC_USERSET, PGC_S_SESSION);
-		(void) load_record_end(&my_run, config, state);
+		(void) load_conclude(&my_run, config, state);
 		load_run_finish(&my_run, state);
 	}
 	proc_exit(0);

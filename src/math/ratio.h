@@ -32,7 +32,4 @@ typedef struct PerfoptRatio
  */
 extern PerfoptRatio perfopt_ratio(const double *part, const double *total, int n, double level);
 
-/* The t with P(T <= t) = p for df > 0 degrees of freedom; NaN when p is not within (0, 1). */
-extern double perfopt_student_quantile(double p, double df);
-
 #endif /* PERFOPT_RATIO_H */
