@@ -24,6 +24,7 @@ SQL_PIECES = $(wildcard \
 	src/load/dataset.sql \
 	src/load/scenario_integration.sql \
 	src/load/load.sql \
+	src/load/kinds.sql \
 	src/diagnose/diagnose.sql \
 	src/advise/advise.sql \
 	src/privileges.sql)

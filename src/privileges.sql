@@ -3,7 +3,7 @@
 
 CREATE TABLE perfopt.access_rule (
   level text NOT NULL CHECK (level IN ('viewer', 'tester', 'operator', 'admin')),
-  kind text NOT NULL CHECK (kind IN ('table', 'function', 'type', 'server')),
+  kind text NOT NULL CHECK (kind IN ('table', 'function', 'procedure', 'type', 'server')),
   privileges text NOT NULL,
   object text NOT NULL,
   PRIMARY KEY (kind, object, level)
@@ -49,9 +49,21 @@ INSERT INTO perfopt.access_rule (level, kind, privileges, object) VALUES
   ('viewer', 'function', 'EXECUTE', 'perfopt.test_progress(bigint)'),
   ('viewer', 'function', 'EXECUTE', 'perfopt.test_report(bigint)'),
   ('viewer', 'function', 'EXECUTE', 'perfopt.wait_test(bigint, interval)'),
+  ('viewer', 'function', 'EXECUTE', 'perfopt.spike_outcome(bigint)'),
+  ('viewer', 'function', 'EXECUTE', 'perfopt.endurance_drift(bigint)'),
+  ('viewer', 'function', 'EXECUTE', 'perfopt.power_fit(float8[], float8[], float8)'),
+  ('viewer', 'function', 'EXECUTE', 'perfopt.theil_sen(float8[], float8[], float8)'),
+  ('viewer', 'table', 'SELECT', 'perfopt.test_template'),
   ('tester', 'function', 'EXECUTE', 'perfopt.record_metric(text, float8, jsonb, timestamptz)'),
   ('tester', 'function', 'EXECUTE', 'perfopt.load_test(int, interval, interval, interval, interval, text, text, float8, jsonb, jsonb)'),
   ('tester', 'function', 'EXECUTE', 'perfopt.start_test(jsonb)'),
+  ('tester', 'function', 'EXECUTE', 'perfopt.start_test(text, jsonb)'),
+  ('tester', 'function', 'EXECUTE', 'perfopt.execute_test(jsonb)'),
+  ('tester', 'procedure', 'EXECUTE', 'perfopt.run_test(jsonb, bigint)'),
+  ('tester', 'function', 'EXECUTE', 'perfopt.stress_test(int, int, float8, float8, interval, interval, text, text, jsonb, jsonb)'),
+  ('tester', 'function', 'EXECUTE', 'perfopt.spike_test(int, int, interval, interval, interval, interval, text, text, jsonb, jsonb)'),
+  ('tester', 'function', 'EXECUTE', 'perfopt.endurance_test(int, interval, interval, interval, text, text, float8, jsonb, jsonb)'),
+  ('tester', 'function', 'EXECUTE', 'perfopt.volume_test(int[], int, interval, interval, text, text, float8, jsonb)'),
   ('tester', 'function', 'EXECUTE', 'perfopt.record_call(text, float8, boolean)'),
   ('tester', 'function', 'EXECUTE', 'perfopt.cancel_test(bigint)'),
   ('viewer', 'table', 'SELECT', 'perfopt.dataset'),
@@ -69,6 +81,8 @@ INSERT INTO perfopt.access_rule (level, kind, privileges, object) VALUES
   ('tester', 'table', 'INSERT, UPDATE, DELETE', 'perfopt.scenario'),
   ('tester', 'table', 'INSERT, UPDATE, DELETE', 'perfopt.operation'),
   ('tester', 'function', 'EXECUTE', 'perfopt.check_script(text, text, jsonb, jsonb, jsonb)'),
+  ('tester', 'function', 'EXECUTE', 'perfopt.check_test(jsonb)'),
+  ('tester', 'table', 'INSERT, UPDATE, DELETE', 'perfopt.test_template'),
   ('tester', 'table', 'INSERT, UPDATE, DELETE', 'perfopt.dataset'),
   ('tester', 'function', 'EXECUTE', 'perfopt.create_dataset(text, int, text)'),
   ('tester', 'function', 'EXECUTE', 'perfopt.drop_dataset(text)'),
@@ -148,7 +162,7 @@ COMMENT ON FUNCTION perfopt.revoke_access(regrole, text) IS
   'Takes the rights of a level and of those above it from a role; viewer, the default, takes all. Example: SELECT perfopt.revoke_access(''dev_team'', ''tester'') leaves it a viewer.';
 
 REVOKE ALL ON ALL TABLES IN SCHEMA perfopt FROM PUBLIC;
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA perfopt FROM PUBLIC;
+REVOKE ALL ON ALL ROUTINES IN SCHEMA perfopt FROM PUBLIC;
 REVOKE ALL ON TYPE perfopt.histogram FROM PUBLIC;
 
 -- pg_monitor reads, as it does the server's own statistics.

@@ -1,6 +1,6 @@
 /*
  * api.c
- *	  Load tests from SQL: start, wait, watch, cancel, report.
+ *	  Load tests from SQL: start, wait for, watch, cancel, report.  Those that do all of it are in waiting.c.
  */
 #include "postgres.h"
 
@@ -21,63 +21,28 @@
 
 #include "compat.h"
 #include "guc.h"
+#include "load/api.h"
 #include "load/horizon.h"
 #include "load/run.h"
 #include "load/summary.h"
 #include "sampler/sampler.h"
 #include "shmem.h"
 
-/* How long a caller that is interrupted waits for the test's sessions to be gone. */
-#define CANCEL_WAIT_US (2 * USECS_PER_SEC)
-
 #define SLEEP_MS 1000
 
-PG_FUNCTION_INFO_V1(perfopt_load_test);
 PG_FUNCTION_INFO_V1(perfopt_start_test);
 PG_FUNCTION_INFO_V1(perfopt_wait_test);
 PG_FUNCTION_INFO_V1(perfopt_cancel_test);
 PG_FUNCTION_INFO_V1(perfopt_live_progress);
 PG_FUNCTION_INFO_V1(perfopt_live_report);
 
-static void
-start(LoadRun *run, LoadConfig *config)
+void
+load_test_start(LoadRun *run, LoadConfig *config)
 {
 	load_scenario_read(config);
 	load_config_complete(config);
 	load_preflight(config);
 	load_run_start(run, config);
-}
-
-static void
-require_value(FunctionCallInfo fcinfo, int arg, const char *name)
-{
-	if (PG_ARGISNULL(arg))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("argument \"%s\" of a load test must not be null", name)));
-}
-
-static LoadConfig *
-config_from_arguments(FunctionCallInfo fcinfo)
-{
-	static const char *const names[] = { "users",      "duration", "ramp_up", "ramp_down",
-										 "think_time", "scenario", "target",  NULL,
-										 "thresholds", "options" };
-	LoadConfig *config = load_config_create(LOAD_KIND_LOAD);
-
-	for (int i = 0; i < lengthof(names); i++)
-		if (names[i] != NULL)
-			require_value(fcinfo, i, names[i]);
-
-	load_config_set_users(config, PG_GETARG_INT32(0));
-	for (int i = 1; i <= 4; i++)
-		load_config_set_interval(config, names[i], PG_GETARG_INTERVAL_P(i));
-	config->scenario = text_to_cstring(PG_GETARG_TEXT_PP(5));
-	config->target = text_to_cstring(PG_GETARG_TEXT_PP(6));
-	if (!PG_ARGISNULL(7))
-		load_config_set_rate(config, PG_GETARG_FLOAT8(7));
-	load_thresholds_read(config, &PG_GETARG_JSONB_P(8)->root);
-	load_config_set_options(config, &PG_GETARG_JSONB_P(9)->root);
-	return config;
 }
 
 /* People read these: a microsecond, or a tenth of a call per second, is enough. */
@@ -115,8 +80,8 @@ put_row(ReturnSetInfo *rsinfo, const char *operation, const LoadRow *row)
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
-static void
-put_report(ReturnSetInfo *rsinfo, const LoadShared *shared)
+void
+load_test_report(ReturnSetInfo *rsinfo, const LoadShared *shared)
 {
 	LoadConfig *config = load_config_read(load_run_config(shared), shared->config_size);
 	LoadRow *rows = load_summary_rows(shared);
@@ -124,133 +89,6 @@ put_report(ReturnSetInfo *rsinfo, const LoadShared *shared)
 	for (int i = 0; i < shared->noperations; i++)
 		put_row(rsinfo, config->operations[i].name, &rows[i]);
 	put_row(rsinfo, "total", &rows[shared->noperations]);
-}
-
-static void
-tell_errors(const LoadShared *shared)
-{
-	LoadConfig *config = load_config_read(load_run_config(shared), shared->config_size);
-	const char *lost_message;
-	uint64 lost = load_summary_lost(shared, &lost_message);
-
-	for (int i = 0; i < shared->noperations; i++)
-	{
-		LoadResult *result = load_summary_result(shared, i);
-
-		for (int j = 0; j < result->nkinds; j++)
-			ereport(NOTICE, (errmsg("%s: " UINT64_FORMAT " calls failed with %s: %s",
-									config->operations[i].name, result->kinds[j].count,
-									result->kinds[j].sqlstate, result->kinds[j].message)));
-		pfree(result);
-	}
-	if (lost > 0)
-		ereport(NOTICE, (errmsg(UINT64_FORMAT " times a connection was lost or refused: %s", lost,
-								lost_message)));
-}
-
-static void
-tell_progress(const LoadShared *shared, LoadProgress *before)
-{
-	LoadProgress now = load_summary_progress(shared);
-	double seconds = now.elapsed_s - before->elapsed_s;
-	double p95;
-
-	if (now.state == LOAD_STARTING)
-	{
-		ereport(NOTICE, (errmsg("%d of %d users are connected", now.connected, shared->users)));
-		return;
-	}
-	p95 = perfopt_histogram_quantile(load_summary_since(now.latency, before->latency), 0.95);
-	ereport(NOTICE,
-			(errmsg("%.0f s of %.0f s: %d users, %.1f calls/s, p95 %s, " UINT64_FORMAT " errors",
-					now.elapsed_s, now.total_s, now.users,
-					seconds > 0 ? (now.calls - before->calls) / seconds : 0.0,
-					isnan(p95) ? "-" : psprintf("%.2f ms", p95), now.errors)));
-	if (before->latency != NULL)
-		pfree(before->latency);
-	*before = now;
-}
-
-/* Ctrl-C, a timeout or the end of the session: the test ends with the statement that waits for it. */
-static void
-cancel_with_caller(int code, Datum arg)
-{
-	LoadRun *run = (LoadRun *) DatumGetPointer(arg);
-	TimestampTz give_up = GetCurrentTimestamp() + CANCEL_WAIT_US;
-
-	load_run_stop(run, LOAD_STOP_CANCELLED);
-	while (!load_run_over(run) && GetCurrentTimestamp() < give_up)
-		pg_usleep(10000L);
-}
-
-static void
-wait_until_over(const LoadRun *run, int progress_s)
-{
-	LoadProgress before = { 0 };
-	int64 next = load_clock() + progress_s * LOAD_NS_PER_S;
-
-	while (!load_run_over(run))
-	{
-		int64 left_ms = progress_s > 0 ? (next - load_clock()) / LOAD_NS_PER_MS + 1 : SLEEP_MS;
-
-		load_run_sleep(run, Max(1, Min(left_ms, SLEEP_MS)));
-		if (progress_s > 0 && load_clock() >= next && !load_run_over(run))
-		{
-			tell_progress(run->shared, &before);
-			next += progress_s * LOAD_NS_PER_S;
-		}
-	}
-}
-
-static void
-raise_failure(const LoadShared *shared)
-{
-	int sqlerrcode = ERRCODE_INTERNAL_ERROR;
-	char *problem = load_run_problem(shared, &sqlerrcode);
-
-	ereport(ERROR,
-			(errcode(sqlerrcode),
-			 errmsg("load test " INT64_FORMAT " failed: %s", shared->run_id,
-					problem ? problem : "a worker was stopped"),
-			 errhint("What was measured until then: SELECT * FROM perfopt.test_report(" INT64_FORMAT
-					 ");",
-					 shared->run_id)));
-}
-
-Datum
-perfopt_load_test(PG_FUNCTION_ARGS)
-{
-	LoadConfig *config;
-	LoadRun run;
-
-	perfopt_require_home();
-	config = config_from_arguments(fcinfo);
-	InitMaterializedSRF(fcinfo, 0);
-	perfopt_sampler_ignore_me();
-	start(&run, config);
-	if (config->progress_s > 0)
-		ereport(NOTICE,
-				(errmsg("load test " INT64_FORMAT ": %d users run scenario \"%s\" on target \"%s\"",
-						run.shared->run_id, config->users, config->scenario, config->target)));
-	load_release_horizon(fcinfo);
-
-	PG_ENSURE_ERROR_CLEANUP(cancel_with_caller, PointerGetDatum(&run));
-	{
-		wait_until_over(&run, config->progress_s);
-	}
-	PG_END_ENSURE_ERROR_CLEANUP(cancel_with_caller, PointerGetDatum(&run));
-
-	if (load_run_state(run.shared) == LOAD_FAILED)
-		raise_failure(run.shared);
-	if (load_run_state(run.shared) == LOAD_CANCELLED)
-		ereport(NOTICE, (errmsg("load test " INT64_FORMAT
-								" was cancelled; this is what it measured until then",
-								run.shared->run_id)));
-	if (config->progress_s > 0)
-		tell_errors(run.shared);
-	put_report((ReturnSetInfo *) fcinfo->resultinfo, run.shared);
-	load_run_close(&run);
-	return (Datum) 0;
 }
 
 Datum
@@ -263,7 +101,7 @@ perfopt_start_test(PG_FUNCTION_ARGS)
 	perfopt_require_home();
 	load_config_set_jsonb(config, PG_GETARG_JSONB_P(0));
 	perfopt_sampler_ignore_me();
-	start(&run, config);
+	load_test_start(&run, config);
 	run_id = run.shared->run_id;
 	load_run_close(&run);
 	PG_RETURN_INT64(run_id);
@@ -346,7 +184,7 @@ Datum
 perfopt_cancel_test(PG_FUNCTION_ARGS)
 {
 	int64 run_id = PG_GETARG_INT64(0);
-	TimestampTz give_up = GetCurrentTimestamp() + CANCEL_WAIT_US;
+	TimestampTz give_up = GetCurrentTimestamp() + LOAD_CANCEL_WAIT_US;
 	LoadRun run;
 	bool cancelled;
 
@@ -387,6 +225,7 @@ perfopt_live_progress(PG_FUNCTION_ARGS)
 	values[1] = CStringGetTextDatum(progress.phase);
 	values[2] = Float8GetDatum(rounded(progress.elapsed_s, 1));
 	values[3] = Float8GetDatum(progress.total_s);
+	nulls[3] = isnan(progress.total_s);
 	values[4] = Int32GetDatum(progress.users);
 	values[5] = Int64GetDatum((int64) progress.calls);
 	values[6] = Int64GetDatum((int64) progress.errors);
@@ -412,7 +251,7 @@ perfopt_live_report(PG_FUNCTION_ARGS)
 	/* Where no load test can run, reports of former ones can still be read. */
 	if (!perfopt_is_home() || !load_run_open(&run, PG_GETARG_INT64(0)))
 		return (Datum) 0;
-	put_report((ReturnSetInfo *) fcinfo->resultinfo, run.shared);
+	load_test_report((ReturnSetInfo *) fcinfo->resultinfo, run.shared);
 	load_run_close(&run);
 	return (Datum) 0;
 }

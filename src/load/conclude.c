@@ -15,6 +15,7 @@
 
 #include "load/histogram_type.h"
 #include "load/record.h"
+#include "load/stress.h"
 #include "load/summary.h"
 #include "math/steady.h"
 
@@ -38,6 +39,8 @@ typedef struct Conclusion
 	LoadVerdict verdict;
 	char *reason;     /* of an invalid test */
 	char *violations; /* JSON */
+	char *outcome;    /* JSON, of kinds that find something out; NULL */
+	double breaking_point;
 } Conclusion;
 
 static TimestampTz
@@ -184,14 +187,16 @@ gather_results(Conclusion *conclusion)
 	const LoadShared *shared = conclusion->run->shared;
 	const LoadConfig *config = conclusion->config;
 	int64 covered = (int64) (load_summary_seconds(shared) * LOAD_NS_PER_S);
+	int64 from;
 	int skip;
 
 	conclusion->rows = load_summary_rows(shared);
 	conclusion->latencies = palloc(sizeof(PerfoptHistogram *) * config->noperations);
 	for (int i = 0; i < config->noperations; i++)
 		conclusion->latencies[i] = &load_summary_result(shared, i)->latency;
-	conclusion->from = time_at(shared, shared->window_start_ns);
-	conclusion->until = time_at(shared, shared->window_start_ns + covered);
+	from = shared->result_ns > 0 ? shared->result_from_ns : shared->window_start_ns;
+	conclusion->from = time_at(shared, from);
+	conclusion->until = time_at(shared, from + covered);
 	if (conclusion->from == 0 || covered == 0 ||
 		(config->kind != LOAD_KIND_LOAD && config->kind != LOAD_KIND_ENDURANCE))
 		return;
@@ -252,33 +257,6 @@ append_violation(StringInfo out, const LoadThreshold *threshold, double value, i
 	appendStringInfoString(out, threshold->abort ? ", \"aborted\": true}" : "}");
 }
 
-static double
-row_metric(LoadMetric metric, const LoadRow *row)
-{
-	switch (metric)
-	{
-		case LOAD_METRIC_MEAN:
-			return row->mean_ms;
-		case LOAD_METRIC_P50:
-			return row->p50_ms;
-		case LOAD_METRIC_P90:
-			return row->p90_ms;
-		case LOAD_METRIC_P95:
-			return row->p95_ms;
-		case LOAD_METRIC_P99:
-			return row->p99_ms;
-		case LOAD_METRIC_MAX:
-			return row->max_ms;
-		case LOAD_METRIC_ERRORS:
-			return (double) row->errors;
-		case LOAD_METRIC_ERROR_PCT:
-			return row->calls > 0 ? 100.0 * row->errors / row->calls : NAN;
-		case LOAD_METRIC_THROUGHPUT:
-			return row->throughput;
-	}
-	return NAN;
-}
-
 /* Thresholds of a stress test are what it searches by, not what it is judged by. */
 static void
 judge(Conclusion *conclusion)
@@ -295,7 +273,7 @@ judge(Conclusion *conclusion)
 		const LoadThreshold *threshold = &config->thresholds[i];
 		const LoadViolation *seen = &shared->violations[i];
 		int number = threshold->number < 0 ? config->noperations : threshold->number;
-		double value = row_metric(threshold->metric, &conclusion->rows[number]);
+		double value = load_row_metric(threshold->metric, &conclusion->rows[number]);
 
 		if (threshold->window_s > 0 && seen->broken)
 			append_violation(&violations, threshold, seen->worst, seen->first_ns, seen->times);
@@ -405,11 +383,14 @@ write_run(const Conclusion *conclusion)
 	const LoadShared *shared = conclusion->run->shared;
 	const char *lost_message;
 	uint64 lost = load_summary_lost(shared, &lost_message);
-	Oid types[] = { INT8OID,        TEXTOID,        TEXTOID,        INT8OID,   TEXTOID,
-					TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID,   TEXTOID,
-					TEXTOID,        TEXTOID,        INT8OID,        FLOAT8OID, FLOAT8OID };
-	char nulls[lengthof(types) + 1] = "               ";
+	Oid types[] = { INT8OID,        TEXTOID,        TEXTOID,   INT8OID, TEXTOID,  TIMESTAMPTZOID,
+					TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID,   TEXTOID, TEXTOID,  TEXTOID,
+					INT8OID,        FLOAT8OID,      FLOAT8OID, TEXTOID, FLOAT8OID };
+	char nulls[lengthof(types) + 1];
 	Datum values[lengthof(types)];
+
+	memset(nulls, ' ', sizeof(nulls));
+	nulls[lengthof(types)] = '\0';
 
 	values[0] = Int64GetDatum(shared->run_id);
 	values[1] = CStringGetTextDatum(load_state_name(conclusion->state));
@@ -427,13 +408,55 @@ write_run(const Conclusion *conclusion)
 	values[13] =
 		number_or_null(perfopt_histogram_quantile(load_summary_lag(shared), 0.99), &nulls[13]);
 	values[14] = number_or_null(100 * load_summary_generator_cpu(shared), &nulls[14]);
+	values[15] = text_or_null(conclusion->outcome, &nulls[15]);
+	values[16] = number_or_null(conclusion->breaking_point, &nulls[16]);
 	load_record_execute(
 		"UPDATE perfopt.test_run SET state = $2, finished_at = pg_catalog.clock_timestamp(),"
 		" problem = $3, connections_lost = $4, lost_message = $5, clock_at = $6,"
 		" measured_from = $7, measured_until = $8, steady = $9, verdict = $10,"
 		" invalid_reason = $11, violations = $12::pg_catalog.jsonb, unserved = $13,"
-		" lag_p99_ms = $14, generator_cpu_pct = $15 WHERE run_id = $1",
+		" lag_p99_ms = $14, generator_cpu_pct = $15, outcome = $16::pg_catalog.jsonb,"
+		" breaking_point = $17 WHERE run_id = $1",
 		lengthof(types), types, values, nulls);
+}
+
+/* What a stress test found; that the generator was the limit makes it no statement about the target. */
+static void
+conclude_stress(Conclusion *conclusion)
+{
+	const LoadShared *shared = conclusion->run->shared;
+	const PerfoptBreaking *search = &load_run_stress(shared)->search;
+
+	conclusion->outcome = load_stress_outcome(shared, conclusion->config);
+	if (search->verified > 0)
+		conclusion->breaking_point = search->verified;
+	if (conclusion->state == LOAD_FINISHED && search->criterion == LOAD_CRITERION_GENERATOR)
+	{
+		conclusion->verdict = LOAD_INVALID;
+		conclusion->reason = "the load generator was the bottleneck before the target was: give it "
+							 "more \"workers\"";
+	}
+}
+
+/* What can be told from the seconds and samples that are stored. */
+static void
+write_outcome(const Conclusion *conclusion)
+{
+	Oid types[] = { INT8OID };
+	Datum values[] = { Int64GetDatum(conclusion->run->shared->run_id) };
+
+	if (conclusion->from == 0)
+		return;
+	if (conclusion->config->kind == LOAD_KIND_SPIKE)
+		load_record_execute("UPDATE perfopt.test_run SET outcome = perfopt.spike_outcome(run_id)"
+							" WHERE run_id = $1",
+							lengthof(types), types, values, NULL);
+	else if (conclusion->config->kind == LOAD_KIND_ENDURANCE)
+		load_record_execute(
+			"UPDATE perfopt.test_run SET outcome = (SELECT pg_catalog.jsonb_object_agg(d.what,"
+			" pg_catalog.to_jsonb(d) - 'what') FROM perfopt.endurance_drift($1) d)"
+			" WHERE run_id = $1",
+			lengthof(types), types, values, NULL);
 }
 
 static void
@@ -443,16 +466,19 @@ write_end(const void *arg)
 
 	gather_results(conclusion);
 	judge(conclusion);
+	if (conclusion->config->kind == LOAD_KIND_STRESS)
+		conclude_stress(conclusion);
 	write_run(conclusion);
 	for (int i = 0; i < conclusion->config->noperations; i++)
 		write_operation(conclusion, i);
+	write_outcome(conclusion);
 	show_conclusion(conclusion);
 }
 
 bool
 load_conclude(LoadRun *run, const LoadConfig *config, LoadState state)
 {
-	Conclusion conclusion = { .run = run, .config = config, .state = state };
+	Conclusion conclusion = { .run = run, .config = config, .state = state, .breaking_point = NAN };
 	const char *problem = NULL;
 	bool gone = false;
 

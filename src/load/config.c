@@ -6,6 +6,7 @@
 
 #include <unistd.h>
 
+#include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
@@ -70,7 +71,8 @@ static const char *const protocol_names[] = { [LOAD_PROTOCOL_PREPARED] = "prepar
 	"options; of a stress test max_users or max_rate; of a spike spike_users, spike_duration "    \
 	"and recovery"
 #define KNOWN_OPTIONS                                                                         \
-	"allow_short, arrivals, connections, dataset, grace, progress, protocol, retries, seed, " \
+	"allow_short, arrivals, connections, dataset, dataset_scale, grace, progress, protocol, " \
+	"retries, seed, "                                                                         \
 	"settle, think_time, warm_up, workers"
 
 const char *
@@ -211,6 +213,8 @@ set_option(void *arg, const char *key, const JsonbValue *value)
 		config->protocol = choice(key, value, protocol_names, lengthof(protocol_names));
 	else if (strcmp(key, "arrivals") == 0)
 		config->even = choice(key, value, arrivals, lengthof(arrivals)) == 1;
+	else if (strcmp(key, "dataset_scale") == 0)
+		config->dataset_scale = (int) load_json_integer(key, value, 1, 1000, "2");
 	else if (strcmp(key, "allow_short") == 0)
 		config->allow_short = load_json_bool(key, value);
 	else if (strcmp(key, "seed") == 0)
@@ -325,6 +329,8 @@ append_options(StringInfo out, const LoadConfig *config)
 		append_member(out, "arrivals", config->even ? "even" : "poisson");
 	if (config->dataset != NULL)
 		append_member(out, "dataset", config->dataset);
+	if (config->dataset_scale > 0)
+		appendStringInfo(out, ", \"dataset_scale\": %d", config->dataset_scale);
 	if (config->allow_short)
 		appendStringInfoString(out, ", \"allow_short\": true");
 	appendStringInfoChar(out, '}');
@@ -483,4 +489,13 @@ load_config_complete(LoadConfig *config)
 	if (!config->seeded)
 		config->seed = pg_prng_uint64(&pg_global_prng_state) >> 1;
 	config->json = settings_json(config, users);
+}
+
+PG_FUNCTION_INFO_V1(perfopt_check_test);
+
+Datum
+perfopt_check_test(PG_FUNCTION_ARGS)
+{
+	load_config_set_jsonb(load_config_create(LOAD_KIND_LOAD), PG_GETARG_JSONB_P(0));
+	PG_RETURN_VOID();
 }

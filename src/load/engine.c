@@ -177,7 +177,7 @@ load_engine_record(Engine *engine, Session *session, int64 now)
 	LoadSecond *second = &engine->seconds[session->operation];
 	LoadResult *result = load_run_result(engine->shared, engine->worker, session->operation);
 	int64 intended = session->user->intended;
-	bool measured = intended >= engine->window_start && intended < engine->window_end;
+	bool measured = intended >= engine->measured_from && intended < engine->measured_until;
 	double latency_ms = (now - intended) / (double) LOAD_NS_PER_MS;
 
 	engine->mine->calls++;
@@ -206,7 +206,7 @@ load_engine_record(Engine *engine, Session *session, int64 now)
 												  session->operation),
 								 (now - session->sent) / (double) LOAD_NS_PER_MS);
 	}
-	if (now >= engine->window_start && now < engine->window_end)
+	if (now >= engine->measured_from && now < engine->measured_until)
 		result->completed++;
 }
 
@@ -244,8 +244,8 @@ start_clock(Engine *engine, int64 clock)
 
 	engine->clock = clock;
 	engine->cpu_at_start = cpu_ns();
-	engine->window_start = clock + load_window_start_ns(config);
-	engine->window_end = engine->window_start + load_window_ns(config);
+	engine->measured_from = clock + load_window_start_ns(config);
+	engine->measured_until = engine->window_end = engine->measured_from + load_window_ns(config);
 	engine->deadline = engine->window_end + config->ramp_down_ns + config->grace_ns;
 	engine->next_second = clock + LOAD_NS_PER_S;
 	load_users_start(engine);
@@ -379,7 +379,8 @@ begin_results_anew(Engine *engine)
 		perfopt_histogram_reset(&result->latency);
 		perfopt_histogram_reset(load_run_service(engine->shared, engine->worker, i));
 	}
-	engine->window_start = engine->clock + engine->level_from;
+	engine->measured_from = engine->clock + engine->level.measured_from;
+	engine->measured_until = engine->clock + engine->level.measured_until;
 }
 
 /* If the load was set anew. */
@@ -388,19 +389,14 @@ take_level(Engine *engine)
 {
 	LoadShared *shared = engine->shared;
 	bool changed;
-	bool fresh;
 
 	SpinLockAcquire(&shared->mutex);
-	changed = shared->level_no != engine->level_no;
-	engine->level_no = shared->level_no;
+	changed = shared->level.number != engine->level.number;
 	engine->level = shared->level;
-	engine->level_from = shared->level_from;
-	fresh = shared->fresh;
 	SpinLockRelease(&shared->mutex);
 	if (!changed)
 		return;
-	if (fresh)
-		begin_results_anew(engine);
+	begin_results_anew(engine);
 	load_users_level(engine);
 }
 

@@ -149,9 +149,7 @@ struct Engine
 	Timer arrival_timer;
 	double arrived_before; /* the load was set last, in all workers */
 	User *idle;            /* who can take it */
-	uint32 level_no;       /* of the load, as the run's controller sets it */
-	double level;
-	int64 level_from; /* after the clock's start */
+	LoadLevel level;       /* as the run's controller sets it */
 
 	int epoll;
 	int timer;
@@ -159,13 +157,14 @@ struct Engine
 	Timer **heap;
 	int nheap;
 
-	double *weights;    /* cumulative */
-	int64 now;          /* when the loop last woke */
-	int64 clock;        /* when the test began; 0 before */
-	int64 cpu_at_start; /* that the process had used */
-	int64 window_start; /* iterations that are intended within are measured */
-	int64 window_end;
-	int64 deadline; /* by when the last iteration must have ended */
+	double *weights;     /* cumulative */
+	int64 now;           /* when the loop last woke */
+	int64 clock;         /* when the test began; 0 before */
+	int64 cpu_at_start;  /* that the process had used */
+	int64 measured_from; /* iterations that are intended within are measured */
+	int64 measured_until;
+	int64 window_end; /* when the test has been under full load for as long as it should */
+	int64 deadline;   /* by when the last iteration must have ended */
 	int64 next_tick;
 	int64 next_second;
 	int second;      /* that is being counted, from 0 */

@@ -137,7 +137,7 @@ look_at(Engine *engine, int number, const Watch *watch)
 void
 load_guard_second(Engine *engine)
 {
-	if (engine->now < engine->window_start || engine->now > engine->window_end)
+	if (engine->now < engine->measured_from || engine->now > engine->measured_until)
 		return;
 	for (int i = 0; i < nwatches; i++)
 		take_snapshot(engine->shared, &watches[i],

@@ -225,6 +225,7 @@ typedef struct LoadConfig
 	bool seeded;
 	uint64 seed;
 	char *dataset; /* NULL: no search_path is set */
+	int dataset_scale; /* it is made so large before the test; 0: as it is */
 	int workers;   /* processes that the users are spread over */
 	LoadProtocol protocol;
 	int retries; /* of an iteration that failed with 40001 or 40P01 */
@@ -317,6 +318,7 @@ extern void load_thresholds_read(LoadConfig *config, JsonbContainer *thresholds)
 extern void load_thresholds_resolve(LoadConfig *config); /* operations are known */
 extern void load_thresholds_write(StringInfo out, const LoadConfig *config);
 extern const char *load_metric_name(LoadMetric metric);
+extern double load_metric_quantile(LoadMetric metric); /* of a percentile; NaN for others */
 extern bool load_threshold_broken(const LoadThreshold *threshold, double value);
 extern bool load_threshold_worse(const LoadThreshold *threshold, double value, double than);
 

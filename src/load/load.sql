@@ -135,12 +135,12 @@ CREATE FUNCTION perfopt.load_test(
 RETURNS SETOF record
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'perfopt_load_test';
 COMMENT ON FUNCTION perfopt.load_test(int, interval, interval, interval, interval, text, text, float8, jsonb, jsonb) IS
-  'Runs a load test and waits for it: a row an operation and a row total. users (1 to perfopt.max_load_users, default 10) run the scenario (default integration) in sessions on target (default perfopt_local) for duration (default 30 s) at full number, after coming in over ramp_up and before leaving over ramp_down (default 0), each pausing think_time (default 0) between iterations. Times in ms, throughput in calls/s. rate and thresholds are not supported yet. options: progress (seconds between messages, default 5, 0 for none), grace (what running calls are given at the end, default 5 s), seed (for repeatable choices), dataset (instead of the scenario''s), workers (processes; default one for every 250 users, two from 50 users on). Ctrl-C ends the test. A statement that is nothing but this call, outside a transaction block, holds no snapshot while it waits; any other does. Example: SELECT * FROM perfopt.load_test(users => 20, duration => ''20 s'', scenario => ''pgbench'');';
+  'Runs a load test and waits for it: a row an operation and a row total. users (1 to perfopt.max_load_users, default 10) run the scenario (default integration) in sessions on target (default perfopt_local) for duration (default 30 s) at full number, after coming in over ramp_up and before leaving over ramp_down (default 0), each pausing think_time (default 0) between iterations. With rate (calls per second) calls arrive by a schedule instead, whether or not earlier ones have ended, and users is how many can be busy at once; ramps are of the rate then. Times in ms, from when a call should have begun; throughput in calls/s; p99_ms from 1,000 calls on. thresholds, such as {"p95_ms": 50, "error_pct": 0.1, "throughput": 500, "buy": {"p99_ms": {"limit": 20, "window": "10 s", "abort_on_fail": true}}}, give a verdict in perfopt.test_run. options: arrivals (poisson or even), connections (fewer than users, who share them), protocol (prepared, extended, simple, pipeline), retries (of 40001 and 40P01, default 0), think_time (with a distribution), warm_up (not measured), progress (seconds between messages, default 5, 0 for none), grace (what running calls are given at the end, default 5 s), seed (for repeatable choices), dataset (instead of the scenario''s) and dataset_scale (it is made so large before), workers (processes; default one for every 250 users, two from 50 users on). Ctrl-C ends the test. A statement that is nothing but this call, outside a transaction block, holds no snapshot while it waits; any other does. Example: SELECT * FROM perfopt.load_test(users => 20, duration => ''20 s'', scenario => ''pgbench'');';
 
 CREATE FUNCTION perfopt.start_test(config jsonb) RETURNS bigint
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'perfopt_start_test';
 COMMENT ON FUNCTION perfopt.start_test(jsonb) IS
-  'Starts a load test and returns its run_id at once. Keys are the arguments of perfopt.load_test with the same defaults, and kind (load); intervals as text or as a number of seconds. Example: SELECT perfopt.start_test(''{"users": 20, "duration": "5 min", "scenario": "pgbench"}'');';
+  'Starts a load test and returns its run_id at once. Keys are the arguments of perfopt.load_test with the same defaults, and kind: load, stress (max_users or max_rate), spike (spike_users, spike_duration, recovery) or endurance; intervals as text or as a number of seconds. Example: SELECT perfopt.start_test(''{"users": 20, "duration": "5 min", "scenario": "pgbench"}'');';
 
 CREATE FUNCTION perfopt.wait_test(run_id bigint, timeout interval DEFAULT NULL) RETURNS text
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'perfopt_wait_test';
@@ -232,7 +232,7 @@ BEGIN
     SELECT 'total', t.calls, t.errors, round(t.throughput::numeric, 1)::float8,
            round(perfopt.histogram_mean(t.latency)::numeric, 3)::float8,
            round(t.q[1]::numeric, 3)::float8, round(t.q[2]::numeric, 3)::float8, round(t.q[3]::numeric, 3)::float8,
-           round(t.q[4]::numeric, 3)::float8, round(t.q[5]::numeric, 3)::float8
+           CASE WHEN t.calls - t.errors >= 1000 THEN round(t.q[4]::numeric, 3)::float8 END, round(t.q[5]::numeric, 3)::float8
     FROM (SELECT sum(o.calls)::bigint AS calls, sum(o.errors)::bigint AS errors,
                  sum(o.throughput) AS throughput, perfopt.merge(o.latency) AS latency,
                  perfopt.quantile(perfopt.merge(o.latency), '{0.5,0.9,0.95,0.99,1}'::float8[]) AS q

@@ -112,6 +112,32 @@ check_room(Preflight *preflight)
 					 answer(preflight, 1))));
 }
 
+/* The dataset is made, or made anew, where it does not have the size that the test wants. */
+static void
+make_dataset(Preflight *preflight)
+{
+	LoadConfig *config = preflight->config;
+	const char *values[] = { config->dataset, psprintf("%d", config->dataset_scale) };
+
+	if (config->dataset_scale == 0)
+		return;
+	if (config->dataset == NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a test with \"dataset_scale\" needs a dataset"),
+						errhint("Scenario \"%s\" has none; name one in option dataset.",
+								config->scenario)));
+	if (!query(preflight, "SELECT scale::text = $2 FROM perfopt.dataset WHERE name = $1", 2,
+			   values))
+		refuse(preflight, "could not look for the dataset");
+	if (PQntuples(preflight->result) == 1 && strcmp(answer(preflight, 0), "t") == 0)
+		return;
+	if (PQntuples(preflight->result) == 1 &&
+		!query(preflight, "SELECT perfopt.drop_dataset($1)", 1, values))
+		refuse(preflight, "could not drop the dataset");
+	if (!query(preflight, "SELECT perfopt.create_dataset($1, $2::int)", 2, values))
+		refuse(preflight, "could not make the dataset");
+}
+
 static void
 set_search_path(Preflight *preflight)
 {
@@ -308,6 +334,7 @@ try_target(Preflight *preflight)
 	connect_target(preflight);
 	recognise_target(preflight);
 	check_room(preflight);
+	make_dataset(preflight);
 	set_search_path(preflight);
 	for (int i = 0; i < config->noperations; i++)
 	{

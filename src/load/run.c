@@ -115,6 +115,12 @@ load_run_rows(const LoadShared *shared)
 	return (LoadRow *) ((char *) shared + shared->rows_offset);
 }
 
+LoadStress *
+load_run_stress(const LoadShared *shared)
+{
+	return (LoadStress *) ((char *) shared + shared->stress_offset);
+}
+
 pg_atomic_uint64 *
 load_run_sequence(const LoadShared *shared, int sequence)
 {
@@ -154,8 +160,10 @@ lay_out(LoadShared *head, const LoadConfig *config)
 
 	head->config_offset = MAXALIGN(sizeof(LoadShared));
 	head->sequences_offset = MAXALIGN(head->config_offset + head->config_size);
-	head->rows_offset =
+	head->stress_offset =
 		MAXALIGN(head->sequences_offset + sizeof(pg_atomic_uint64) * config->nsequences);
+	head->rows_offset =
+		head->stress_offset + (config->kind == LOAD_KIND_STRESS ? MAXALIGN(sizeof(LoadStress)) : 0);
 	head->workers_offset = MAXALIGN(head->rows_offset + sizeof(LoadRow) * (head->noperations + 1));
 	head->lag_offset = MAXALIGN(offsetof(LoadWorker, latency) + coarse);
 	head->result_offset = MAXALIGN(head->lag_offset + coarse);
@@ -186,9 +194,9 @@ create_segment(LoadRun *run, const LoadConfig *config)
 	head.window_start_ns = load_window_start_ns(config);
 	head.window_ns = load_window_ns(config);
 	head.ramp_down_ns = config->ramp_down_ns;
-	head.level = config->kind == LOAD_KIND_STRESS ? config->start_level
-				 : config->rate > 0               ? config->rate
-												  : config->users;
+	head.level.load = config->kind == LOAD_KIND_STRESS ? config->start_level
+					  : config->rate > 0               ? config->rate
+													   : config->users;
 	head.config_size = bytes.len;
 	size = lay_out(&head, config);
 
@@ -453,18 +461,22 @@ load_run_fail(LoadRun *run, int sqlerrcode, const char *problem)
 	load_run_wake(run);
 }
 
-void
-load_run_set_level(LoadRun *run, double level, bool fresh)
+LoadLevel
+load_run_set_level(LoadRun *run, double load, int64 settle_ns, int64 length_ns)
 {
 	LoadShared *shared = run->shared;
 	int64 clock = (int64) pg_atomic_read_u64(&shared->clock);
+	LoadLevel level;
 
+	level.load = load;
+	level.from = load_clock() - clock + LEVEL_NOTICE_NS;
+	level.measured_from = level.from + settle_ns;
+	level.measured_until = level.measured_from + length_ns;
 	SpinLockAcquire(&shared->mutex);
+	level.number = shared->level.number + 1;
 	shared->level = level;
-	shared->fresh = fresh;
-	shared->level_from = load_clock() - clock + LEVEL_NOTICE_NS;
-	shared->level_no++;
 	SpinLockRelease(&shared->mutex);
+	return level;
 }
 
 char *

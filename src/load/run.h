@@ -22,6 +22,7 @@
 #include "storage/spin.h"
 
 #include "load/load.h"
+#include "math/breaking.h"
 
 #define LOAD_MAX_RUNS 8
 #define LOAD_MAX_ERRORS 16 /* SQLSTATEs kept apart for each operation and worker */
@@ -106,6 +107,50 @@ typedef struct LoadRow
 	double service_p95_ms;
 } LoadRow;
 
+/*
+ * The load, and what of it is measured, where that is not what the test began with; times are after the
+ * clock's start.
+ */
+typedef struct LoadLevel
+{
+	uint32 number;
+	double load; /* users, or calls a second, all workers together */
+	int64 from;  /* calls arrive so */
+	int64 measured_from;
+	int64 measured_until; /* results begin anew, and are of calls intended in between */
+} LoadLevel;
+
+/* A stretch of a stress test at one load. */
+typedef struct LoadTrial
+{
+	double load;
+	double throughput;
+	double mean_ms;
+	double p95_ms;
+	double error_pct;
+	int64 from_ns; /* measured, after the clock's start */
+	int64 length_ns;
+	int purpose;   /* PerfoptTrialPurpose */
+	int criterion; /* LoadCriterion that failed first, or PERFOPT_BREAKING_NO_CRITERION */
+} LoadTrial;
+
+/* Why a trial failed: a number from 0 on is a threshold's. */
+typedef enum LoadCriterion
+{
+	LOAD_CRITERION_ACHIEVED = LOAD_MAX_THRESHOLDS, /* fewer calls ended than arrived */
+	LOAD_CRITERION_BACKLOG,                        /* more and more calls wait */
+	LOAD_CRITERION_GENERATOR                       /* the generator could not */
+} LoadCriterion;
+
+#define LOAD_MAX_TRIALS 128
+
+typedef struct LoadStress
+{
+	PerfoptBreaking search;
+	int ntrials;
+	LoadTrial trials[LOAD_MAX_TRIALS];
+} LoadStress;
+
 /* A threshold of the test that was broken. */
 typedef struct LoadViolation
 {
@@ -132,6 +177,7 @@ typedef struct LoadShared
 	uint32 config_size;
 	Size config_offset;
 	Size sequences_offset;
+	Size stress_offset;
 	Size rows_offset; /* final LoadRows, one an operation and one of all */
 	Size workers_offset;
 	Size worker_size;
@@ -152,11 +198,11 @@ typedef struct LoadShared
 	int sqlerrcode; /* set once, with the problem */
 	char problem[512];
 
-	/* The load, if the run's controller changes it: users or calls a second, all workers together. */
-	uint32 level_no;
-	double level;
-	bool fresh;       /* with it, results begin anew */
-	int64 level_from; /* when, after the clock's start */
+	LoadLevel level;
+
+	/* What the results cover, if a controller decides that; 0 is full load. */
+	int64 result_from_ns;
+	int64 result_ns;
 
 	/* By number of the threshold; of those with a window.  Written by the first worker alone. */
 	LoadViolation violations[LOAD_MAX_THRESHOLDS];
@@ -224,11 +270,15 @@ extern PerfoptHistogram *load_run_service(const LoadShared *shared, int worker, 
 extern PerfoptHistogram *load_run_lag(const LoadShared *shared, int worker);
 
 extern LoadRow *load_run_rows(const LoadShared *shared);
+extern LoadStress *load_run_stress(const LoadShared *shared); /* of a stress test */
 
 extern pg_atomic_uint64 *load_run_sequence(const LoadShared *shared, int sequence);
 
-/* The controller sets a new load; workers take it up at their next tick. */
-extern void load_run_set_level(LoadRun *run, double level, bool fresh);
+/*
+ * The run's controller sets a new load from a moment on; workers take it up at their next tick, and
+ * measure it `settle_ns` later for so long.  Returns what was set.
+ */
+extern LoadLevel load_run_set_level(LoadRun *run, double load, int64 settle_ns, int64 length_ns);
 
 static inline LoadState
 load_run_state(const LoadShared *shared)

@@ -55,6 +55,8 @@ window_s(const LoadShared *shared)
 {
 	int64 passed = elapsed(shared) - shared->window_start_ns;
 
+	if (shared->result_ns > 0)
+		return shared->result_ns / (double) LOAD_NS_PER_S;
 	return Max(0, Min(passed, shared->window_ns)) / (double) LOAD_NS_PER_S;
 }
 
@@ -205,6 +207,33 @@ load_summary_metric(LoadMetric metric, uint64 calls, uint64 errors, double throu
 	return NAN;
 }
 
+double
+load_row_metric(LoadMetric metric, const LoadRow *row)
+{
+	switch (metric)
+	{
+		case LOAD_METRIC_MEAN:
+			return row->mean_ms;
+		case LOAD_METRIC_P50:
+			return row->p50_ms;
+		case LOAD_METRIC_P90:
+			return row->p90_ms;
+		case LOAD_METRIC_P95:
+			return row->p95_ms;
+		case LOAD_METRIC_P99:
+			return row->p99_ms;
+		case LOAD_METRIC_MAX:
+			return row->max_ms;
+		case LOAD_METRIC_ERRORS:
+			return (double) row->errors;
+		case LOAD_METRIC_ERROR_PCT:
+			return row->calls > 0 ? 100.0 * row->errors / row->calls : NAN;
+		case LOAD_METRIC_THROUGHPUT:
+			return row->throughput;
+	}
+	return NAN;
+}
+
 PerfoptHistogram *
 load_summary_since(const PerfoptHistogram *now, const PerfoptHistogram *before)
 {
@@ -308,6 +337,8 @@ load_summary_progress(const LoadShared *shared)
 	progress.elapsed_s = passed / (double) LOAD_NS_PER_S;
 	progress.total_s = (shared->window_start_ns + shared->window_ns + shared->ramp_down_ns) /
 					   (double) LOAD_NS_PER_S;
+	if (shared->window_ns == LOAD_ENDLESS_NS)
+		progress.total_s = NAN;
 	progress.latency = empty_coarse();
 	for (int i = 0; i < shared->nworkers; i++)
 	{

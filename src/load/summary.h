@@ -14,7 +14,7 @@ typedef struct LoadProgress
 	LoadState state;
 	const char *phase; /* of the state running: ramp_up, hold, ramp_down, finishing */
 	double elapsed_s;  /* since the clock started */
-	double total_s;    /* planned, without the grace period */
+	double total_s;    /* planned, without the grace period; NaN when it ends by itself */
 	int connected;
 	int users; /* under load just now */
 	uint64 calls;
@@ -41,6 +41,8 @@ extern LoadRow *load_summary_rows(const LoadShared *shared);
 /* The value of one of a row's metrics; NaN where there is none.  errors and error_pct are of calls. */
 extern double load_summary_metric(LoadMetric metric, uint64 calls, uint64 errors, double throughput,
 								  const PerfoptHistogram *latency);
+
+extern double load_row_metric(LoadMetric metric, const LoadRow *row);
 
 /* What was recorded between two looks at a histogram that grows; before may be NULL. */
 extern PerfoptHistogram *load_summary_since(const PerfoptHistogram *now,

@@ -44,6 +44,24 @@ load_metric_name(LoadMetric metric)
 	return metric_names[metric];
 }
 
+double
+load_metric_quantile(LoadMetric metric)
+{
+	switch (metric)
+	{
+		case LOAD_METRIC_P50:
+			return 0.50;
+		case LOAD_METRIC_P90:
+			return 0.90;
+		case LOAD_METRIC_P95:
+			return 0.95;
+		case LOAD_METRIC_P99:
+			return 0.99;
+		default:
+			return NAN;
+	}
+}
+
 static bool
 is_minimum(const LoadThreshold *threshold)
 {

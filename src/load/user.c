@@ -53,7 +53,6 @@ load_users_init(Engine *engine)
 	engine->nlive = engine->nusers;
 	engine->users = palloc0(sizeof(User) * engine->nusers);
 	engine->waiting_end = &engine->waiting;
-	engine->level = config->users;
 	for (int i = 0; i < engine->nusers; i++)
 	{
 		User *user = &engine->users[i];
@@ -205,7 +204,7 @@ take_arrival(Engine *engine, User *user, int64 now)
 {
 	int64 intended = engine->clock + engine->arrival;
 
-	if (engine->arrival >= engine->level_from)
+	if (engine->arrival >= engine->level.from)
 		engine->mine->begun++;
 	next_arrival(engine);
 	begin(engine, user, intended, now);
@@ -253,7 +252,7 @@ load_arrivals_due(Engine *engine)
 static bool
 is_above_level(const Engine *engine, const User *user)
 {
-	return !engine->open && user->number >= engine->level;
+	return !engine->open && user->number >= engine->level.load;
 }
 
 static void
@@ -308,7 +307,7 @@ load_users_start(Engine *engine)
 	{
 		PerfoptArrivalsPlan plan = { .kind = config->even ? PERFOPT_ARRIVALS_EVEN
 														  : PERFOPT_ARRIVALS_POISSON,
-									 .rate = engine->level,
+									 .rate = engine->level.load,
 									 .ramp_up_ns = config->ramp_up_ns,
 									 .hold_ns = config->warm_up_ns + load_window_ns(config),
 									 .ramp_down_ns = config->ramp_down_ns,
@@ -333,10 +332,14 @@ load_users_level(Engine *engine)
 	if (engine->open)
 	{
 		/* What has arrived before and not begun was counted by who set the level. */
-		perfopt_arrivals_restart(&engine->arrivals, engine->level_from, engine->level);
+		perfopt_arrivals_restart(&engine->arrivals, engine->level.from, engine->level.load);
 		engine->mine->begun = 0;
-		engine->arrived_before = perfopt_arrivals_expected(&engine->arrivals, engine->level_from);
-		if (engine->arrival >= engine->level_from)
+		engine->arrived_before = perfopt_arrivals_expected(&engine->arrivals, engine->level.from);
+
+		/* What a former load left waiting is none of this one's. */
+		if (engine->arrival >= engine->level.from)
+			next_arrival(engine);
+		while (engine->arrival < engine->now - engine->clock)
 			next_arrival(engine);
 		set_arrival_timer(engine);
 		return;

@@ -16,6 +16,7 @@
 
 #include "load/guard.h"
 #include "load/record.h"
+#include "load/stress.h"
 #include "target/target.h"
 #include "worker/worker.h"
 
@@ -92,6 +93,11 @@ run_engine(Engine *engine, const LoadConfig *config)
 	engine->on_second = end_second;
 	if (my_worker == 0)
 		load_guard_init(config);
+	if (my_worker == 0 && config->kind == LOAD_KIND_STRESS)
+	{
+		load_stress_init(&my_run, config);
+		engine->on_tick = load_stress_tick;
+	}
 	load_engine_run(engine);
 }
 

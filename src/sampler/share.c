@@ -11,17 +11,8 @@
 #include "funcapi.h"
 #include "utils/array.h"
 
+#include "floats.h"
 #include "math/ratio.h"
-
-static double *
-float_array(ArrayType *array, const char *name, int *n)
-{
-	if (ARR_NDIM(array) > 1 || array_contains_nulls(array))
-		ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-						errmsg("\"%s\" must be a one-dimensional array without NULLs", name)));
-	*n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
-	return (double *) ARR_DATA_PTR(array);
-}
 
 PG_FUNCTION_INFO_V1(perfopt_share_interval);
 
@@ -34,8 +25,8 @@ perfopt_share_interval(PG_FUNCTION_ARGS)
 	bool nulls[3];
 	int npart;
 	int ntotal;
-	double *part = float_array(PG_GETARG_ARRAYTYPE_P(0), "part", &npart);
-	double *total = float_array(PG_GETARG_ARRAYTYPE_P(1), "total", &ntotal);
+	double *part = perfopt_float_array(PG_GETARG_ARRAYTYPE_P(0), "part", &npart);
+	double *total = perfopt_float_array(PG_GETARG_ARRAYTYPE_P(1), "total", &ntotal);
 	PerfoptRatio ratio;
 
 	if (npart != ntotal)

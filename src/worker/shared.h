@@ -51,7 +51,4 @@ extern WorkerShared *perfopt_worker_shared;
 /* Somebody's DDL needs that database free; the caller holds the mutex. */
 extern bool perfopt_worker_paused(const char *database);
 
-/* Asks a static worker for a cycle and wakes it; returns the number of the request. */
-extern uint64 perfopt_worker_request(int index);
-
 #endif /* PERFOPT_WORKER_SHARED_H */

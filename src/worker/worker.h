@@ -60,6 +60,9 @@ extern PGDLLEXPORT void perfopt_worker_main(Datum arg);
  */
 extern void perfopt_worker_run_once(int index);
 
+/* Asks for a cycle and wakes it, without waiting; returns the number of the request. */
+extern uint64 perfopt_worker_request(int index);
+
 /* Inside a static worker's cycle: whether somebody asked for it, rather than the clock. */
 extern bool perfopt_worker_asked(void);
 

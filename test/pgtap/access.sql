@@ -49,6 +49,7 @@ INSERT INTO expected
        test_run;
        test_operation;
        test_interval;
+       test_template;
        analysis;
        bottleneck;
        recommendation',
@@ -57,6 +58,7 @@ INSERT INTO expected
      'SELECT', 'nobody'),
     ('table', 'scenario;
        operation;
+       test_template;
        dataset',
      'INSERT, UPDATE, DELETE', 'tester'),
     ('sequence', 'metric_metric_id_seq;
@@ -81,7 +83,11 @@ INSERT INTO expected
        live_report(bigint);
        test_progress(bigint);
        test_report(bigint);
-       wait_test(bigint,interval)',
+       wait_test(bigint,interval);
+       spike_outcome(bigint);
+       endurance_drift(bigint);
+       power_fit(double precision[],double precision[],double precision);
+       theil_sen(double precision[],double precision[],double precision)',
      'EXECUTE', 'viewer'),
     ('function', 'histogram(double precision);
        merge(histogram);
@@ -106,7 +112,15 @@ INSERT INTO expected
        dataset_integration(text,integer);
        dataset_schema_mark(text);
        dataset_share(bigint,bigint);
-       check_script(text,text,jsonb,jsonb,jsonb)',
+       check_script(text,text,jsonb,jsonb,jsonb);
+       check_test(jsonb);
+       start_test(text,jsonb);
+       execute_test(jsonb);
+       run_test(jsonb,bigint);
+       stress_test(integer,integer,double precision,double precision,interval,interval,text,text,jsonb,jsonb);
+       spike_test(integer,integer,interval,interval,interval,interval,text,text,jsonb,jsonb);
+       endurance_test(integer,interval,interval,interval,text,text,double precision,jsonb,jsonb);
+       volume_test(integer[],integer,interval,interval,text,text,double precision,jsonb)',
      'EXECUTE', 'tester'),
     ('table', 'custom_metric',
      'SELECT, INSERT, UPDATE, DELETE', 'operator'),
@@ -124,6 +138,7 @@ INSERT INTO expected
        store_handler();
        check_custom_metric();
        check_operation();
+       check_test_template();
        describe_custom_metric();
        checked_level(text);
        target_validator(text[],oid);
