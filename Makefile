@@ -25,6 +25,8 @@ SQL_PIECES = $(wildcard \
 	src/load/scenario_integration.sql \
 	src/load/load.sql \
 	src/load/kinds.sql \
+	src/load/beside.sql \
+	src/load/compare.sql \
 	src/diagnose/diagnose.sql \
 	src/advise/advise.sql \
 	src/privileges.sql)

@@ -15,12 +15,16 @@
 
 #include "load/histogram_type.h"
 #include "load/record.h"
+#include "load/resources.h"
 #include "load/stress.h"
 #include "load/summary.h"
 #include "math/steady.h"
 
 #define END_TRIES 20
 #define END_TRY_US 100000L
+
+/* By then the cycle that was asked for at a trial's end is over. */
+#define SATURATION_SLACK_NS LOAD_NS_PER_S
 
 /* Beyond these the generator may have been slower than the target. */
 #define MAX_GENERATOR_CPU 0.8
@@ -33,6 +37,7 @@ typedef struct Conclusion
 	LoadState state;
 	LoadRow *rows; /* one an operation and one of all */
 	PerfoptHistogram **latencies;
+	LoadResources *resources;
 	const char *steady; /* NULL where it was not looked for */
 	TimestampTz from;   /* what the rows cover; 0 when the clock never started */
 	TimestampTz until;
@@ -318,6 +323,13 @@ show_conclusion(const Conclusion *conclusion)
 			sizeof(shared->verdict_reason));
 }
 
+static Datum
+text_or_null(const char *text, char *null)
+{
+	*null = text == NULL ? 'n' : ' ';
+	return text == NULL ? (Datum) 0 : CStringGetTextDatum(text);
+}
+
 static void
 write_operation(const Conclusion *conclusion, int number)
 {
@@ -326,9 +338,9 @@ write_operation(const Conclusion *conclusion, int number)
 	double numbers[] = { row->throughput,  row->mean_ms,    row->p50_ms,      row->p90_ms,
 						 row->p95_ms,      row->p99_ms,     row->max_ms,      row->p95_low_ms,
 						 row->p95_high_ms, row->p99_low_ms, row->p99_high_ms, row->service_p95_ms };
-	Oid types[8 + lengthof(numbers)] = { INT8OID, TEXTOID, INT8OID, INT8OID, INT8OID, TEXTOID };
-	Datum values[8 + lengthof(numbers)];
-	char nulls[8 + lengthof(numbers) + 1];
+	Oid types[9 + lengthof(numbers)] = { INT8OID, TEXTOID, INT8OID, INT8OID, INT8OID, TEXTOID };
+	Datum values[9 + lengthof(numbers)];
+	char nulls[9 + lengthof(numbers) + 1];
 
 	memset(nulls, ' ', sizeof(nulls));
 	nulls[sizeof(nulls) - 1] = '\0';
@@ -347,20 +359,18 @@ write_operation(const Conclusion *conclusion, int number)
 		values[8 + i] = Float8GetDatum(numbers[i]);
 		nulls[8 + i] = isnan(numbers[i]) ? 'n' : ' ';
 	}
+	types[8 + lengthof(numbers)] = TEXTOID;
+	values[8 + lengthof(numbers)] =
+		text_or_null(load_resources_json(&load_run_resources(shared)[number],
+										 &conclusion->resources[number]),
+					 &nulls[8 + lengthof(numbers)]);
 	load_record_execute(
 		"INSERT INTO perfopt.test_operation (run_id, operation, calls, errors, retries, sqlstates,"
 		" latency, service, throughput, mean_ms, p50_ms, p90_ms, p95_ms, p99_ms, max_ms,"
-		" p95_low_ms, p95_high_ms, p99_low_ms, p99_high_ms, service_p95_ms)"
+		" p95_low_ms, p95_high_ms, p99_low_ms, p99_high_ms, service_p95_ms, resources)"
 		" VALUES ($1, $2, $3, $4, $5, $6::pg_catalog.jsonb, $7, $8, $9, $10, $11, $12, $13, $14,"
-		" $15, $16, $17, $18, $19, $20)",
+		" $15, $16, $17, $18, $19, $20, $21::pg_catalog.jsonb)",
 		lengthof(types), types, values, nulls);
-}
-
-static Datum
-text_or_null(const char *text, char *null)
-{
-	*null = text == NULL ? 'n' : ' ';
-	return text == NULL ? (Datum) 0 : CStringGetTextDatum(text);
 }
 
 static Datum
@@ -438,6 +448,40 @@ conclude_stress(Conclusion *conclusion)
 	}
 }
 
+/* The trial that failed at the least load. */
+static const LoadTrial *
+first_failed(const LoadStress *stress)
+{
+	const LoadTrial *least = NULL;
+
+	for (int i = 0; i < stress->ntrials; i++)
+		if (stress->trials[i].criterion != PERFOPT_BREAKING_NO_CRITERION &&
+			(least == NULL || stress->trials[i].load < least->load))
+			least = &stress->trials[i];
+	return least;
+}
+
+/* What this server was short of in that trial, for which the collector was asked at both ends. */
+static void
+write_saturation(const Conclusion *conclusion)
+{
+	const LoadShared *shared = conclusion->run->shared;
+	const LoadTrial *failed = first_failed(load_run_stress(shared));
+	Oid types[] = { INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID };
+	Datum values[3];
+
+	if (failed == NULL)
+		return;
+	values[0] = Int64GetDatum(shared->run_id);
+	values[1] = TimestampTzGetDatum(time_at(shared, failed->from_ns));
+	values[2] = TimestampTzGetDatum(
+		time_at(shared, failed->from_ns + failed->length_ns + SATURATION_SLACK_NS));
+	load_record_execute("UPDATE perfopt.test_run SET outcome = outcome ||"
+						" pg_catalog.jsonb_build_object('saturated',"
+						" perfopt.saturated_resource($2, $3)) WHERE run_id = $1",
+						lengthof(types), types, values, NULL);
+}
+
 /* What can be told from the seconds and samples that are stored. */
 static void
 write_outcome(const Conclusion *conclusion)
@@ -447,7 +491,9 @@ write_outcome(const Conclusion *conclusion)
 
 	if (conclusion->from == 0)
 		return;
-	if (conclusion->config->kind == LOAD_KIND_SPIKE)
+	if (conclusion->config->kind == LOAD_KIND_STRESS && conclusion->config->variants[0].local)
+		write_saturation(conclusion);
+	else if (conclusion->config->kind == LOAD_KIND_SPIKE)
 		load_record_execute("UPDATE perfopt.test_run SET outcome = perfopt.spike_outcome(run_id)"
 							" WHERE run_id = $1",
 							lengthof(types), types, values, NULL);
@@ -465,6 +511,11 @@ write_end(const void *arg)
 	Conclusion *conclusion = unconstify(Conclusion *, (const Conclusion *) arg);
 
 	gather_results(conclusion);
+	conclusion->resources = palloc0(sizeof(LoadResources) * conclusion->config->noperations);
+	if (conclusion->run->shared->resources_known)
+		load_resources_read(conclusion->config, conclusion->resources);
+	for (int i = 0; i < conclusion->config->noperations; i++)
+		conclusion->resources[i].calls = load_summary_result(conclusion->run->shared, i)->all;
 	judge(conclusion);
 	if (conclusion->config->kind == LOAD_KIND_STRESS)
 		conclude_stress(conclusion);

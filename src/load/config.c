@@ -24,6 +24,10 @@
 #define MAX_GRACE_S 3600
 #define MAX_PROGRESS_S 3600
 #define MAX_WORKERS 40
+#define MAX_SLOT_S 60
+
+/* Slots of an A/B test that have something to say about chance. */
+#define MIN_PAIRS 6
 #define MAX_RETRIES 1000
 #define MAX_RATE 1e6
 
@@ -54,12 +58,14 @@ static const IntervalSetting interval_settings[] = {
 	{ "grace", offsetof(LoadConfig, grace_ns), MAX_GRACE_S, false, true },
 	{ "warm_up", offsetof(LoadConfig, warm_up_ns), MAX_PAUSE_S, false, true },
 	{ "settle", offsetof(LoadConfig, settle_ns), MAX_PAUSE_S, false, true },
+	{ "slot", offsetof(LoadConfig, slot_ns), MAX_SLOT_S, true, true },
 };
 
 static const char *const kind_names[] = { [LOAD_KIND_LOAD] = "load",
 										  [LOAD_KIND_STRESS] = "stress",
 										  [LOAD_KIND_ENDURANCE] = "endurance",
-										  [LOAD_KIND_SPIKE] = "spike" };
+										  [LOAD_KIND_SPIKE] = "spike",
+										  [LOAD_KIND_AB] = "ab" };
 
 static const char *const protocol_names[] = { [LOAD_PROTOCOL_PREPARED] = "prepared",
 											  [LOAD_PROTOCOL_EXTENDED] = "extended",
@@ -93,8 +99,10 @@ load_config_create(LoadKind kind)
 	config->target = PERFOPT_TARGET_LOCAL;
 	config->grace_ns = 5 * LOAD_NS_PER_S;
 	config->progress_s = 5;
+	config->nvariants = 1;
 	config->spike_ns = config->recovery_ns = -1;
 	config->settle_ns = 2 * LOAD_NS_PER_S;
+	config->slot_ns = LOAD_NS_PER_S;
 	config->userid = GetUserId();
 	return config;
 }
@@ -277,6 +285,8 @@ load_config_set(LoadConfig *config, const char *key, const JsonbValue *value)
 		config->scenario = load_json_string(key, value, "\"integration\"");
 	else if (strcmp(key, "target") == 0)
 		config->target = load_json_string(key, value, "\"" PERFOPT_TARGET_LOCAL "\"");
+	else if (strcmp(key, "variant_a") == 0 || strcmp(key, "variant_b") == 0)
+		load_variant_read(config, key, JsonbValueToJsonb(unconstify(JsonbValue *, value)));
 	else if (strcmp(key, "thresholds") == 0)
 		load_thresholds_read(config, container_value(key, value));
 	else if (strcmp(key, "options") == 0)
@@ -354,6 +364,11 @@ settings_json(const LoadConfig *config, int users)
 						 config->max_level);
 	if (config->kind == LOAD_KIND_SPIKE)
 		appendStringInfo(&out, ", \"spike_users\": %d", config->spike_users);
+	for (int i = 0; i < LOAD_MAX_VARIANTS; i++)
+		if (config->variants[i].definition != NULL)
+			appendStringInfo(&out, ", \"variant_%c\": %s", 'a' + i,
+							 JsonbToCString(NULL, &config->variants[i].definition->root,
+											VARSIZE(config->variants[i].definition)));
 	appendStringInfoString(&out, ", \"think_time\": ");
 	load_pause_write(&out, &config->think);
 	append_member(&out, "scenario", config->scenario);
@@ -427,6 +442,31 @@ complete_spike(LoadConfig *config)
 }
 
 static void
+complete_ab(LoadConfig *config)
+{
+	if (config->variants[0].definition == NULL || config->variants[1].definition == NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("an A/B test needs \"variant_a\" and \"variant_b\""),
+						errhint("For example: {\"variant_a\": {}, \"variant_b\": {\"settings\": "
+								"{\"work_mem\": \"64MB\"}}}.")));
+	if (config->duration_ns < 2 * MIN_PAIRS * config->slot_ns)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("%g s are too short for %d pairs of slots of %g s",
+							   config->duration_ns / (double) LOAD_NS_PER_S, MIN_PAIRS,
+							   config->slot_ns / (double) LOAD_NS_PER_S),
+						errhint("Lengthen \"duration\"; 60 pairs find a difference of a tenth.")));
+	if (config->users > LOAD_USERS_PER_WORKER / LOAD_MAX_VARIANTS || config->workers > 1)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("an A/B test has %d users and one worker at most",
+							   LOAD_USERS_PER_WORKER / LOAD_MAX_VARIANTS),
+						errhint("Each user has a session of each variant.")));
+	if (config->rate > 0 || config->connections > 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("an A/B test has neither \"rate\" nor \"connections\"")));
+	config->workers = 1;
+}
+
+static void
 complete_kind(LoadConfig *config)
 {
 	bool stress = config->kind == LOAD_KIND_STRESS;
@@ -437,6 +477,12 @@ complete_kind(LoadConfig *config)
 	refuse_for_kind(config, !spike && config->spike_users > 0, "spike_users", "spike");
 	refuse_for_kind(config, !spike && config->spike_ns >= 0, "spike_duration", "spike");
 	refuse_for_kind(config, !spike && config->recovery_ns >= 0, "recovery", "spike");
+	refuse_for_kind(config, config->kind != LOAD_KIND_AB && config->variants[0].definition != NULL,
+					"variant_a", "ab");
+	refuse_for_kind(config, config->kind != LOAD_KIND_AB && config->variants[1].definition != NULL,
+					"variant_b", "ab");
+	if (config->kind == LOAD_KIND_AB)
+		complete_ab(config);
 	if (stress)
 		complete_stress(config);
 	if (spike)

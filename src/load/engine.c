@@ -69,14 +69,19 @@ init_sessions(Engine *engine)
 	int nworkers = engine->shared->nworkers;
 	int max_variables = 1;
 
-	for (int i = 0; i < config->noperations; i++)
-		max_variables = Max(max_variables, config->operations[i].nvariables);
+	for (int v = 0; v < config->nvariants; v++)
+		for (int i = 0; i < config->noperations; i++)
+			max_variables = Max(max_variables, config->variants[v].operations[i].nvariables);
 
 	engine->pool = config->connections < config->users;
-	engine->nsessions = (config->connections - engine->worker + nworkers - 1) / nworkers;
+	engine->nsessions =
+		(config->connections - engine->worker + nworkers - 1) / nworkers * config->nvariants;
 	engine->sessions = palloc0(sizeof(Session) * engine->nsessions);
 	for (int i = 0; i < engine->nsessions; i++)
+	{
 		init_session(engine, &engine->sessions[i], max_variables);
+		engine->sessions[i].variant = i % config->nvariants;
+	}
 }
 
 static void
@@ -108,15 +113,13 @@ add_descriptor(Engine *engine, int fd, void *mark)
 }
 
 void
-load_engine_init(Engine *engine, const LoadConfig *config, LoadRun *run, int worker, char *conninfo)
+load_engine_init(Engine *engine, const LoadConfig *config, LoadRun *run, int worker)
 {
-	memset(engine, 0, sizeof(*engine));
 	engine->config = config;
 	engine->run = run;
 	engine->shared = run->shared;
 	engine->mine = load_run_worker(run->shared, worker);
 	engine->worker = worker;
-	engine->conninfo = conninfo;
 	snprintf(engine->application_name, sizeof(engine->application_name),
 			 "perfopt run " INT64_FORMAT, run->shared->run_id);
 	engine->timer_at = PG_INT64_MAX;
@@ -130,6 +133,8 @@ load_engine_init(Engine *engine, const LoadConfig *config, LoadRun *run, int wor
 	engine->level = run->shared->level;
 	engine->heap = palloc(sizeof(Timer *) * (engine->nusers + engine->nsessions + 1));
 	init_counters(engine);
+	if (config->kind == LOAD_KIND_AB)
+		load_slots_init(engine);
 	raise_descriptor_limit(engine->nsessions);
 
 	ReserveExternalFD();
@@ -181,12 +186,15 @@ load_engine_record(Engine *engine, Session *session, int64 now)
 	double latency_ms = (now - intended) / (double) LOAD_NS_PER_MS;
 
 	engine->mine->calls++;
+	result->all++;
 	second->calls++;
 	if (measured)
 	{
 		result->calls++;
 		result->retries += session->retries;
 	}
+	if (session->failed && session->slot >= 0)
+		load_slot_record(engine, session, latency_ms);
 	if (session->failed)
 	{
 		engine->mine->errors++;
@@ -208,6 +216,8 @@ load_engine_record(Engine *engine, Session *session, int64 now)
 	}
 	if (now >= engine->measured_from && now < engine->measured_until)
 		result->completed++;
+	if (session->slot >= 0)
+		load_slot_record(engine, session, latency_ms);
 }
 
 static int64
@@ -269,6 +279,7 @@ try_start_clock(Engine *engine)
 		{
 			clock = (uint64) engine->now;
 			pg_atomic_write_u32(&shared->state, LOAD_RUNNING);
+			load_run_ask_collector();
 			load_run_wake(engine->run);
 		}
 	}
@@ -521,6 +532,8 @@ load_engine_run(Engine *engine)
 	engine->now = engine->mine->ended = load_clock();
 	if (engine->clock > 0 && counted_something(engine))
 		end_second(engine);
+	if (engine->clock > 0 && engine->config->kind == LOAD_KIND_AB)
+		load_slots_end(engine);
 	load_engine_close(engine);
 }
 

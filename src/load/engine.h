@@ -41,13 +41,14 @@ struct User
 {
 	Timer timer;
 	Session *session; /* its own, or the one it has just now; NULL */
-	int number;       /* among all of the run, from 0 */
-	bool started;     /* counted among the users under load */
-	bool stopped;     /* for good */
-	bool parked;      /* the load is lower than this user's turn */
-	bool waiting;     /* for a session */
-	bool offline;     /* of an open test: was to take a call, but its connection is not there */
-	int64 start_at;   /* after the clock's start */
+	Session *own[LOAD_MAX_VARIANTS];
+	int number;     /* among all of the run, from 0 */
+	bool started;   /* counted among the users under load */
+	bool stopped;   /* for good */
+	bool parked;    /* the load is lower than this user's turn */
+	bool waiting;   /* for a session */
+	bool offline;   /* of an open test: was to take a call, but its connection is not there */
+	int64 start_at; /* after the clock's start */
 	int64 stop_at;
 	int64 intended; /* of the iteration at hand, or of the one waited for */
 	int follows;    /* operation that comes next in this visit, -1: a new visit */
@@ -84,7 +85,8 @@ struct Session
 	int fd; /* as registered with epoll; -1 when not */
 	uint32 events;
 	SessionState state;
-	User *user;    /* whose iteration it runs; its own user for ever, if users have their own */
+	User *user; /* whose iteration it runs; its own user for ever, if users have their own */
+	int variant;
 	Session *next; /* in the list of free ones */
 	int attempts;  /* to connect, since it was last connected */
 	int pid;       /* of its backend */
@@ -102,6 +104,7 @@ struct Session
 	bool ending; /* sleeps only so as not to end within its own beginning */
 	int retries; /* that were made */
 	int64 sent;
+	int slot;                     /* of an A/B test, that it counts for; -1 is none */
 	PerfoptXoroshiro random_then; /* when it began, for a retry */
 	PerfoptValue *values;         /* of the operation's variables */
 	SessionText *texts;
@@ -124,7 +127,7 @@ struct Engine
 	LoadShared *shared;
 	LoadWorker *mine;
 	int worker;
-	char *conninfo;
+	char *conninfo[LOAD_MAX_VARIANTS];
 	char application_name[64];
 	MemoryContext context; /* what lives as long as the engine */
 	StringInfoData text;   /* of the statement at hand */
@@ -173,6 +176,11 @@ struct Engine
 
 	LoadSecond *seconds; /* by operation */
 
+	/* of an A/B test */
+	int slot;             /* -1 before the first */
+	int variant;          /* whose turn it is */
+	LoadSecond *slots[2]; /* by operation, of the slot at hand and the one before; by parity */
+
 	/* Writes away what was counted in the second that has passed. */
 	void (*on_second)(Engine *engine, int second);
 
@@ -181,8 +189,8 @@ struct Engine
 };
 
 /* engine.c */
-extern void load_engine_init(Engine *engine, const LoadConfig *config, LoadRun *run, int worker,
-							 char *conninfo);
+/* conninfo is known. */
+extern void load_engine_init(Engine *engine, const LoadConfig *config, LoadRun *run, int worker);
 
 /* Until the test is over or to be stopped; all sessions are closed then, also after an ERROR. */
 extern void load_engine_run(Engine *engine);
@@ -213,6 +221,14 @@ extern void load_session_close(Engine *engine, Session *session);
 extern void load_session_cancel(Session *session);
 extern void load_session_flush(Engine *engine, Session *session);
 extern void load_session_lost(Engine *engine, Session *session);
+
+/* slot.c: the turns of an A/B test's variants. */
+extern void load_slots_init(Engine *engine);
+extern int load_slot_take(Engine *engine,
+						  int64 now); /* the variant to call now, and engine->slot */
+extern int load_slot_of_call(const Engine *engine, int64 now); /* that begins; -1 for none */
+extern void load_slot_record(Engine *engine, const Session *session, double latency_ms);
+extern void load_slots_end(Engine *engine);
 
 /* iteration.c: running an operation in a session. */
 extern void load_iteration_begin(Engine *engine, Session *session, int operation, int64 now);

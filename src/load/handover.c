@@ -97,6 +97,7 @@ write_statement(StringInfo out, const LoadStatement *statement)
 	pq_sendint64(out, statement->check.min_rows);
 	pq_sendint64(out, statement->check.max_rows);
 	write_string(out, statement->check.value);
+	pq_sendint64(out, statement->query_id);
 }
 
 static void
@@ -113,6 +114,7 @@ read_statement(StringInfo in, LoadStatement *statement)
 	statement->check.min_rows = pq_getmsgint64(in);
 	statement->check.max_rows = pq_getmsgint64(in);
 	statement->check.value = read_string(in);
+	statement->query_id = pq_getmsgint64(in);
 }
 
 static void
@@ -164,6 +166,32 @@ read_operation(StringInfo in, LoadOperation *operation, int noperations)
 	operation->code = read_bytes(in, sizeof(PerfoptInstruction) * operation->ncode);
 }
 
+/* Its numbers have gone with the configuration's. */
+static void
+write_variant(StringInfo out, const LoadVariant *variant, int noperations)
+{
+	write_string(out, variant->target);
+	write_string(out, variant->database);
+	for (int i = 0; i < variant->nsettings; i++)
+		write_string(out, variant->settings[i]);
+	for (int i = 0; i < noperations; i++)
+		write_operation(out, &variant->operations[i], noperations);
+}
+
+static void
+read_variant(StringInfo in, LoadVariant *variant, int noperations)
+{
+	variant->target = read_string(in);
+	variant->database = read_string(in);
+	variant->definition = NULL;
+	variant->settings = palloc(sizeof(char *) * Max(1, variant->nsettings));
+	for (int i = 0; i < variant->nsettings; i++)
+		variant->settings[i] = read_string(in);
+	variant->operations = palloc0(sizeof(LoadOperation) * noperations);
+	for (int i = 0; i < noperations; i++)
+		read_operation(in, &variant->operations[i], noperations);
+}
+
 /* The settings that are numbers go with the struct; what it points to follows. */
 void
 load_config_write(StringInfo out, const LoadConfig *config)
@@ -178,8 +206,8 @@ load_config_write(StringInfo out, const LoadConfig *config)
 		write_bytes(out, &config->thresholds[i], sizeof(LoadThreshold));
 		write_string(out, config->thresholds[i].operation);
 	}
-	for (int i = 0; i < config->noperations; i++)
-		write_operation(out, &config->operations[i], config->noperations);
+	for (int i = 0; i < config->nvariants; i++)
+		write_variant(out, &config->variants[i], config->noperations);
 }
 
 LoadConfig *
@@ -199,8 +227,8 @@ load_config_read(char *bytes, int size)
 		pq_copymsgbytes(&in, (char *) &config->thresholds[i], sizeof(LoadThreshold));
 		config->thresholds[i].operation = read_string(&in);
 	}
-	config->operations = palloc0(sizeof(LoadOperation) * config->noperations);
-	for (int i = 0; i < config->noperations; i++)
-		read_operation(&in, &config->operations[i], config->noperations);
+	for (int i = 0; i < config->nvariants; i++)
+		read_variant(&in, &config->variants[i], config->noperations);
+	config->operations = config->variants[0].operations;
 	return config;
 }

@@ -28,7 +28,7 @@ static void run_steps(Engine *engine, Session *session);
 static const LoadOperation *
 operation_of(const Engine *engine, const Session *session)
 {
-	return &engine->config->operations[session->operation];
+	return &engine->config->variants[session->variant].operations[session->operation];
 }
 
 static PerfoptValue
@@ -401,12 +401,13 @@ run_steps(Engine *engine, Session *session)
 void
 load_iteration_begin(Engine *engine, Session *session, int number, int64 now)
 {
-	const LoadOperation *operation = &engine->config->operations[number];
+	const LoadOperation *operation = &engine->config->variants[session->variant].operations[number];
 
 	session->operation = number;
 	session->step = session->nsent = session->nread = session->retries = 0;
 	session->failed = session->waited = session->ending = false;
 	session->sent = now;
+	session->slot = load_slot_of_call(engine, now);
 	if (session->procno >= 0 && session->tag != (uint32) operation->id)
 	{
 		session->tag = operation->id;
@@ -475,33 +476,53 @@ take_row(Engine *engine, Session *session, const LoadStatement *statement, const
 	}
 }
 
+/* Of rows that were returned, or else changed. */
+static int64
+count_rows(const PGresult *result)
+{
+	if (PQresultStatus(result) == PGRES_TUPLES_OK)
+		return PQntuples(result);
+	return strtoll(PQcmdTuples(unconstify(PGresult *, result)), NULL, 10);
+}
+
+static void
+check_rows(Session *session, const LoadCheck *check, const PGresult *result)
+{
+	int64 rows = count_rows(result);
+	char message[100];
+
+	if (rows >= check->min_rows && rows <= check->max_rows)
+		return;
+	if (check->min_rows == check->max_rows)
+		snprintf(message, sizeof(message), "%lld rows instead of %lld", (long long) rows,
+				 (long long) check->min_rows);
+	else
+		snprintf(message, sizeof(message), "%lld rows instead of %lld to %lld", (long long) rows,
+				 (long long) check->min_rows, (long long) check->max_rows);
+	fail(session, LOAD_CHECK_FAILED, message);
+}
+
+static void
+check_value(Session *session, const LoadCheck *check, const PGresult *result)
+{
+	const char *value = PQntuples(result) == 0      ? "no row"
+						: PQgetisnull(result, 0, 0) ? "null"
+													: PQgetvalue(result, 0, 0);
+	char message[200];
+
+	if (PQntuples(result) > 0 && !PQgetisnull(result, 0, 0) && strcmp(value, check->value) == 0)
+		return;
+	snprintf(message, sizeof(message), "the result is %.60s instead of %.60s", value, check->value);
+	fail(session, LOAD_CHECK_FAILED, message);
+}
+
 static void
 check_result(Session *session, const LoadStatement *statement, const PGresult *result)
 {
-	const LoadCheck *check = &statement->check;
-	const char *affected = PQcmdTuples(unconstify(PGresult *, result));
-	int64 rows = PQresultStatus(result) == PGRES_TUPLES_OK ? PQntuples(result)
-				 : affected[0] != '\0'                     ? strtoll(affected, NULL, 10)
-														   : 0;
-	char message[200];
-
-	if (check->min_rows >= 0 && (rows < check->min_rows || rows > check->max_rows))
-	{
-		snprintf(message, sizeof(message), "%lld rows instead of %lld%s%.0lld", (long long) rows,
-				 (long long) check->min_rows, check->max_rows > check->min_rows ? " to " : "",
-				 check->max_rows > check->min_rows ? (long long) check->max_rows : 0LL);
-		fail(session, LOAD_CHECK_FAILED, message);
-	}
-	if (check->value != NULL && (PQntuples(result) == 0 || PQgetisnull(result, 0, 0) ||
-								 strcmp(PQgetvalue(result, 0, 0), check->value) != 0))
-	{
-		snprintf(message, sizeof(message), "the result is %.60s instead of %.60s",
-				 PQntuples(result) == 0      ? "no row"
-				 : PQgetisnull(result, 0, 0) ? "null"
-											 : PQgetvalue(result, 0, 0),
-				 check->value);
-		fail(session, LOAD_CHECK_FAILED, message);
-	}
+	if (statement->check.min_rows >= 0)
+		check_rows(session, &statement->check, result);
+	if (statement->check.value != NULL)
+		check_value(session, &statement->check, result);
 }
 
 /* False when nothing more can be made of this connection. */

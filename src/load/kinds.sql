@@ -194,7 +194,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-  name CONSTANT text := 'perfopt_volume';
+  name CONSTANT text := 'volume_test_data';
   size int;
   run bigint;
 BEGIN
@@ -234,7 +234,7 @@ BEGIN
     ORDER BY 2 DESC NULLS LAST;
 END $$;
 COMMENT ON FUNCTION perfopt.volume_test(int[], int, interval, interval, text, text, float8, jsonb) IS
-  'Runs the same load over data sets of growing size (perfopt.create_dataset at each of scales, three or more) and fits how each operation''s mean latency grows: ms = factor * scale ^ exponent, with the exponent''s 95 % interval. grows says it in words: hardly, slower than the data, with the data, faster than the data. Few users, or a low rate, so that it is the work that is measured and not the queue. The data set "perfopt_volume" is dropped at the end. Example: SELECT * FROM perfopt.volume_test(''{1,2,4,8}'', users => 2);';
+  'Runs the same load over data sets of growing size (perfopt.create_dataset at each of scales, three or more) and fits how each operation''s mean latency grows: ms = factor * scale ^ exponent, with the exponent''s 95 % interval. grows says it in words: hardly, slower than the data, with the data, faster than the data. Few users, or a low rate, so that it is the work that is measured and not the queue. The data set "volume_test_data" is dropped at the end. Example: SELECT * FROM perfopt.volume_test(''{1,2,4,8}'', users => 2);';
 
 -- Templates: tests that one need not think up.
 CREATE FUNCTION perfopt.check_test(config jsonb) RETURNS void

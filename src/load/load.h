@@ -101,7 +101,8 @@ typedef struct LoadStatement
 	int ncolumns; /* of its result, if that goes into variables */
 	int *columns; /* variable of each, -1 for none */
 	LoadCheck check;
-	char name[24]; /* as a prepared statement */
+	int64 query_id; /* on this very server; 0 where it is not known */
+	char name[24];  /* as a prepared statement */
 } LoadStatement;
 
 typedef enum LoadStepKind
@@ -172,8 +173,24 @@ typedef enum LoadKind
 	LOAD_KIND_LOAD,
 	LOAD_KIND_STRESS,    /* searches the breaking point */
 	LOAD_KIND_ENDURANCE, /* looks for drift */
-	LOAD_KIND_SPIKE      /* adds users all at once, and looks how long it takes to recover */
+	LOAD_KIND_SPIKE,     /* adds users all at once, and looks how long it takes to recover */
+	LOAD_KIND_AB         /* compares two variants in slots of random order */
 } LoadKind;
+
+#define LOAD_MAX_VARIANTS 2
+
+/* What the sessions of a test are like; an A/B test has two of these, and each user a session of each. */
+typedef struct LoadVariant
+{
+	char *target;
+	int nsettings;
+	char **settings;           /* SET commands that each session begins with */
+	LoadOperation *operations; /* of the same names in both; as many as the test has */
+	Jsonb *definition;         /* of an A/B test, as it was given; not handed over */
+	bool local;                /* the target is this very server */
+	char *database;            /* of the target */
+	bool used_password;        /* so must every session */
+} LoadVariant;
 
 typedef enum LoadMetric
 {
@@ -224,9 +241,9 @@ typedef struct LoadConfig
 	int progress_s; /* seconds between two progress messages; 0 is none */
 	bool seeded;
 	uint64 seed;
-	char *dataset; /* NULL: no search_path is set */
+	char *dataset;     /* NULL: no search_path is set */
 	int dataset_scale; /* it is made so large before the test; 0: as it is */
-	int workers;   /* processes that the users are spread over */
+	int workers;       /* processes that the users are spread over */
 	LoadProtocol protocol;
 	int retries; /* of an iteration that failed with 40001 or 40P01 */
 
@@ -242,15 +259,15 @@ typedef struct LoadConfig
 
 	bool allow_short; /* an endurance test under an hour */
 
+	int64 slot_ns; /* of an A/B test */
+	int nvariants;
+	LoadVariant variants[LOAD_MAX_VARIANTS];
+
 	/* from the scenario */
 	char *description; /* may be NULL; not handed over */
 	int noperations;
-	LoadOperation *operations;
+	LoadOperation *operations; /* of the first variant */
 	int nsequences;
-
-	/* from the target */
-	bool local;         /* it is this very server */
-	bool used_password; /* so must every session */
 
 	Oid userid; /* whose identity and user mapping the sessions use */
 	char *json; /* the settings above, as test_run.config keeps them */
@@ -321,6 +338,11 @@ extern const char *load_metric_name(LoadMetric metric);
 extern double load_metric_quantile(LoadMetric metric); /* of a percentile; NaN for others */
 extern bool load_threshold_broken(const LoadThreshold *threshold, double value);
 extern bool load_threshold_worse(const LoadThreshold *threshold, double value, double than);
+
+/* variant.c: {"settings": {"work_mem": "64MB"}, "role": "reports", "scripts": {"buy": "..."}, "target": "..."}. */
+extern void load_variant_read(LoadConfig *config, const char *key, Jsonb *definition);
+extern void load_variants_settings(LoadConfig *config);                              /* under SPI */
+extern char *load_variant_script(const LoadVariant *variant, const char *operation); /* or NULL */
 
 /* scenario.c: reads scenario and operations through SPI with the caller's privileges. */
 extern void load_scenario_read(LoadConfig *config);

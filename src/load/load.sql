@@ -81,6 +81,7 @@ CREATE TABLE perfopt.test_operation (
   p99_high_ms float8,
   service_p95_ms float8,
   service perfopt.histogram,
+  resources jsonb,
   PRIMARY KEY (run_id, operation)
 );
 COMMENT ON TABLE perfopt.test_operation IS
@@ -93,6 +94,8 @@ COMMENT ON COLUMN perfopt.test_operation.p95_low_ms IS
   'p95_low_ms to p95_high_ms is the 95 % confidence interval of p95_ms by order statistics, and likewise for p99_ms; NULL with too few calls. Neighbouring calls resemble each other, so it is rather too narrow.';
 COMMENT ON COLUMN perfopt.test_operation.service_p95_ms IS
   'As p95_ms of service times: from sending to the end, without waiting for a free connection or user. service is their histogram, of all that was under full load.';
+COMMENT ON COLUMN perfopt.test_operation.resources IS
+  'What a call''s statements used on this server on average, ramps included: exec_ms, rows, blks_hit, blks_read, blks_dirtied, temp_blks, wal_bytes, jit_ms; from pg_stat_statements in perfopt.database, NULL without it or for another server. Others who run the same statements in that database are in it.';
 COMMENT ON COLUMN perfopt.test_operation.retries IS 'Times that a call was tried again after 40001 or 40P01 (option retries).';
 COMMENT ON COLUMN perfopt.test_operation.sqlstates IS
   'Errors by SQLSTATE with the first message of each: {"40001": {"count": 3, "message": "..."}}.';

@@ -12,11 +12,13 @@
 
 #include "load/load.h"
 #include "load/remote.h"
+#include "sampler/sampler.h"
 #include "target/target.h"
 
 typedef struct Preflight
 {
 	LoadConfig *config;
+	LoadVariant *variant;
 	PGconn *conn;
 	PGresult *result; /* the one in use, cleared when an ERROR passes */
 } Preflight;
@@ -25,7 +27,7 @@ static void
 refuse(Preflight *preflight, const char *what)
 {
 	ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
-					errmsg("%s on target \"%s\"", what, preflight->config->target),
+					errmsg("%s on target \"%s\"", what, preflight->variant->target),
 					errdetail("%s", load_remote_error(preflight->conn))));
 }
 
@@ -48,16 +50,18 @@ answer(Preflight *preflight, int column)
 static void
 connect_target(Preflight *preflight)
 {
-	LoadConfig *config = preflight->config;
-	char *conninfo = perfopt_target_conninfo(config->target, config->userid);
+	const LoadConfig *config = preflight->config;
+	LoadVariant *variant = preflight->variant;
+	char *conninfo = perfopt_target_conninfo(variant->target, config->userid);
 
 	preflight->conn = load_remote_connect(conninfo, "perfopt load test");
 	if (PQstatus(preflight->conn) != CONNECTION_OK)
 		ereport(ERROR, (errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
-						errmsg("could not connect to target \"%s\"", config->target),
+						errmsg("could not connect to target \"%s\"", variant->target),
 						errdetail("%s", load_remote_error(preflight->conn))));
-	perfopt_target_check_connection(preflight->conn, config->target, config->userid);
-	config->used_password = PQconnectionUsedPassword(preflight->conn);
+	perfopt_target_check_connection(preflight->conn, variant->target, config->userid);
+	variant->used_password = PQconnectionUsedPassword(preflight->conn);
+	variant->database = pstrdup(PQdb(preflight->conn));
 }
 
 /*
@@ -74,7 +78,7 @@ recognise_target(Preflight *preflight)
 	int64 started = PgStartTime + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 
 	/* Somewhere it may not be allowed; then there is nothing to tag. */
-	preflight->config->local =
+	preflight->variant->local =
 		query(preflight, sql, 0, NULL) &&
 		strcmp(answer(preflight, 0), psprintf(UINT64_FORMAT, GetSystemIdentifier())) == 0 &&
 		strcmp(answer(preflight, 1), psprintf(INT64_FORMAT, started)) == 0;
@@ -95,7 +99,7 @@ check_room(Preflight *preflight)
 		"   WHERE coalesce(backend_type, 'client backend') = 'client backend' "
 		"   AND datid IS NOT NULL AND pid <> pg_catalog.pg_backend_pid()), "
 		"pg_catalog.current_setting('max_connections')";
-	int users = preflight->config->connections;
+	int users = preflight->config->connections * preflight->config->nvariants;
 	int room;
 
 	if (!query(preflight, sql, 0, NULL))
@@ -106,7 +110,7 @@ check_room(Preflight *preflight)
 			ERROR,
 			(errcode(ERRCODE_TOO_MANY_CONNECTIONS),
 			 errmsg("target \"%s\" has room for %d more sessions, but the test has %d",
-					preflight->config->target, room, users),
+					preflight->variant->target, room, users),
 			 errhint("Raise max_connections on the target, which is %s (it takes a restart there), "
 					 "or use fewer users.",
 					 answer(preflight, 1))));
@@ -154,7 +158,7 @@ set_search_path(Preflight *preflight)
 			(errcode(ERRCODE_INVALID_SCHEMA_NAME),
 			 errmsg(
 				 "dataset \"%s\", which scenario \"%s\" runs on, does not exist on target \"%s\"",
-				 config->dataset, config->scenario, config->target),
+				 config->dataset, config->scenario, preflight->variant->target),
 			 errhint("Create it with: SELECT perfopt.create_dataset(%s);",
 					 quote_literal_cstr(config->dataset))));
 	if (!query(preflight,
@@ -298,7 +302,7 @@ check_assigned(const LoadOperation *operation)
 }
 
 static void
-try_statement(Preflight *preflight, const LoadOperation *operation, const LoadStatement *statement)
+try_statement(Preflight *preflight, const LoadOperation *operation, LoadStatement *statement)
 {
 	LoadConfig *config = preflight->config;
 	const char *sqlstate;
@@ -307,7 +311,11 @@ try_statement(Preflight *preflight, const LoadOperation *operation, const LoadSt
 	preflight->result = NULL;
 	preflight->result = load_remote_prepare(preflight->conn, statement->sql);
 	if (PQresultStatus(preflight->result) == PGRES_COMMAND_OK)
+	{
+		if (preflight->variant->local)
+			statement->query_id = perfopt_sampler_query_id(PQbackendPID(preflight->conn));
 		return;
+	}
 
 	sqlstate = PQresultErrorField(preflight->result, PG_DIAG_SQLSTATE);
 	ereport(ERROR,
@@ -317,13 +325,24 @@ try_statement(Preflight *preflight, const LoadOperation *operation, const LoadSt
 						 : ERRCODE_FDW_ERROR),
 			 errmsg("target \"%s\" refuses statement %d of operation \"%s\", at character %d of "
 					"its script",
-					config->target, (int) (statement - operation->statements) + 1, operation->name,
+					preflight->variant->target, (int) (statement - operation->statements) + 1,
+					operation->name,
 					pg_mbstrlen_with_len(operation->script, statement->offset) + 1),
 			 errdetail("%s", load_remote_error(preflight->conn)),
 			 config->description
 				 ? errhint("Scenario \"%s\": %s", config->scenario, config->description)
 				 : errhint("Each statement is prepared when a user connects, so its tables must "
 						   "exist by then.")));
+}
+
+static void
+apply_settings(Preflight *preflight)
+{
+	const LoadVariant *variant = preflight->variant;
+
+	for (int i = 0; i < variant->nsettings; i++)
+		if (!query(preflight, variant->settings[i], 0, NULL))
+			refuse(preflight, "could not apply a setting of a variant");
 }
 
 static void
@@ -336,9 +355,10 @@ try_target(Preflight *preflight)
 	check_room(preflight);
 	make_dataset(preflight);
 	set_search_path(preflight);
+	apply_settings(preflight);
 	for (int i = 0; i < config->noperations; i++)
 	{
-		LoadOperation *operation = &config->operations[i];
+		LoadOperation *operation = &preflight->variant->operations[i];
 
 		evaluate_variables(preflight, operation);
 		for (int j = 0; j < operation->nstatements; j++)
@@ -359,10 +379,10 @@ close_target(Preflight *preflight)
 		load_remote_close(preflight->conn);
 }
 
-void
-load_preflight(LoadConfig *config)
+static void
+try_variant(LoadConfig *config, LoadVariant *variant)
 {
-	Preflight preflight = { config, NULL, NULL };
+	Preflight preflight = { config, variant, NULL, NULL };
 
 	PG_TRY();
 	{
@@ -375,4 +395,16 @@ load_preflight(LoadConfig *config)
 	}
 	PG_END_TRY();
 	close_target(&preflight);
+}
+
+void
+load_preflight(LoadConfig *config)
+{
+	for (int i = 0; i < config->nvariants; i++)
+	{
+		if (config->variants[i].target == NULL)
+			config->variants[i].target = config->target;
+		config->nsequences = 0;
+		try_variant(config, &config->variants[i]);
+	}
 }

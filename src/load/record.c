@@ -20,6 +20,7 @@
 
 #include "load/histogram_type.h"
 #include "load/record.h"
+#include "load/resources.h"
 #include "load/summary.h"
 #include "worker/worker.h"
 
@@ -206,6 +207,72 @@ write_pending(const void *arg)
 
 		SPI_execute_plan(plan, values, NULL, false, 0);
 	}
+}
+
+static void
+read_resources(const void *arg)
+{
+	const StartOfRun *start = arg;
+
+	load_resources_read(start->config, load_run_resources(start->run->shared));
+	start->run->shared->resources_known = true;
+}
+
+void
+load_record_resources(LoadRun *run, const LoadConfig *config)
+{
+	StartOfRun start = { run, config };
+	bool gone;
+
+	(void) load_record_transaction(read_resources, &start, &gone);
+}
+
+typedef struct SlotRows
+{
+	const Engine *engine;
+	int pair;
+	int variant;
+	double seconds;
+	const LoadSecond *counters;
+} SlotRows;
+
+static void
+write_slot_rows(const void *arg)
+{
+	const SlotRows *rows = arg;
+	const LoadConfig *config = rows->engine->config;
+	Oid types[] = { INT8OID,   INT4OID, TEXTOID, TEXTOID,
+					FLOAT8OID, INT8OID, INT8OID, load_record_histogram_type() };
+
+	for (int i = 0; i < config->noperations; i++)
+	{
+		const LoadSecond *counted = &rows->counters[i];
+		Datum values[] = { Int64GetDatum(rows->engine->shared->run_id),
+						   Int32GetDatum(rows->pair),
+						   CStringGetTextDatum(rows->variant == 0 ? "a" : "b"),
+						   CStringGetTextDatum(config->operations[i].name),
+						   Float8GetDatum(rows->seconds),
+						   Int64GetDatum((int64) counted->calls),
+						   Int64GetDatum((int64) counted->errors),
+						   perfopt_histogram_datum(counted->latency) };
+
+		load_record_execute(
+			"INSERT INTO perfopt.test_slot (run_id, pair, variant, operation, seconds,"
+			" calls, errors, latency) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+			lengthof(types), types, values, NULL);
+	}
+}
+
+void
+load_record_slot(Engine *engine, int pair, int variant, double seconds, const LoadSecond *counters)
+{
+	SlotRows rows = { engine, pair, variant, seconds, counters };
+	bool gone;
+	const char *problem = load_record_transaction(write_slot_rows, &rows, &gone);
+
+	if (problem != NULL)
+		ereport(LOG, (errmsg("perfopt load test " INT64_FORMAT " could not record a slot: %s",
+							 engine->shared->run_id, problem)));
 }
 
 uint64

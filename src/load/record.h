@@ -20,6 +20,13 @@ extern void load_record_second(Engine *engine, int second);
 /* What load_record_second() could not write yet, without ERROR. */
 extern void load_record_rest(const LoadRun *run);
 
+/* What the statements have used until now, into the run's shared memory. */
+extern void load_record_resources(LoadRun *run, const LoadConfig *config);
+
+/* Rows in test_slot for a slot of an A/B test; lost, and told to the log, when they can't be written now. */
+extern void load_record_slot(Engine *engine, int pair, int variant, double seconds,
+							 const LoadSecond *counters);
+
 /* Rows of test_interval that there was no room to keep until they could be written. */
 extern uint64 load_record_dropped(void);
 

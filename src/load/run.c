@@ -14,6 +14,7 @@
 #include "compat.h"
 #include "load/run.h"
 #include "shmem.h"
+#include "worker/worker.h"
 
 /* By then all workers have seen a new load. */
 #define LEVEL_NOTICE_NS (250 * LOAD_NS_PER_MS)
@@ -115,6 +116,12 @@ load_run_rows(const LoadShared *shared)
 	return (LoadRow *) ((char *) shared + shared->rows_offset);
 }
 
+LoadResources *
+load_run_resources(const LoadShared *shared)
+{
+	return (LoadResources *) ((char *) shared + shared->resources_offset);
+}
+
 LoadStress *
 load_run_stress(const LoadShared *shared)
 {
@@ -162,8 +169,10 @@ lay_out(LoadShared *head, const LoadConfig *config)
 	head->sequences_offset = MAXALIGN(head->config_offset + head->config_size);
 	head->stress_offset =
 		MAXALIGN(head->sequences_offset + sizeof(pg_atomic_uint64) * config->nsequences);
-	head->rows_offset =
+	head->resources_offset =
 		head->stress_offset + (config->kind == LOAD_KIND_STRESS ? MAXALIGN(sizeof(LoadStress)) : 0);
+	head->rows_offset =
+		MAXALIGN(head->resources_offset + sizeof(LoadResources) * head->noperations);
 	head->workers_offset = MAXALIGN(head->rows_offset + sizeof(LoadRow) * (head->noperations + 1));
 	head->lag_offset = MAXALIGN(offsetof(LoadWorker, latency) + coarse);
 	head->result_offset = MAXALIGN(head->lag_offset + coarse);
@@ -435,6 +444,12 @@ void
 load_run_wake(LoadRun *run)
 {
 	ConditionVariableBroadcast(&area->slots[run->slot].changed);
+}
+
+void
+load_run_ask_collector(void)
+{
+	(void) perfopt_worker_request(perfopt_worker_index("perfopt collector"));
 }
 
 bool

@@ -55,6 +55,7 @@ typedef struct LoadResult
 	uint64 errors;
 	uint64 completed;
 	uint64 retries;
+	uint64 all; /* calls since the clock started, ramps included */
 	int nkinds;
 	LoadError kinds[LOAD_MAX_ERRORS];
 	uint64 other_errors;      /* of further SQLSTATEs */
@@ -78,6 +79,16 @@ typedef struct LoadWorker
 	int64 ended;              /* when its last user stopped */
 	PerfoptHistogram latency; /* of all operations, brought up to date each second; flexible */
 } LoadWorker;
+
+/* What an operation's statements have used, in the units of load_resources_json(). */
+#define LOAD_NRESOURCES 8
+
+typedef struct LoadResources
+{
+	bool known;
+	uint64 calls; /* of the operation, since the clock started */
+	double used[LOAD_NRESOURCES];
+} LoadResources;
 
 typedef enum LoadVerdict
 {
@@ -178,7 +189,8 @@ typedef struct LoadShared
 	Size config_offset;
 	Size sequences_offset;
 	Size stress_offset;
-	Size rows_offset; /* final LoadRows, one an operation and one of all */
+	Size resources_offset; /* LoadResources when the clock started, one an operation */
+	Size rows_offset;      /* final LoadRows, one an operation and one of all */
 	Size workers_offset;
 	Size worker_size;
 	Size lag_offset;     /* within a worker's block */
@@ -203,6 +215,8 @@ typedef struct LoadShared
 	/* What the results cover, if a controller decides that; 0 is full load. */
 	int64 result_from_ns;
 	int64 result_ns;
+
+	bool resources_known; /* they could be read when the clock started */
 
 	/* By number of the threshold; of those with a window.  Written by the first worker alone. */
 	LoadViolation violations[LOAD_MAX_THRESHOLDS];
@@ -261,6 +275,9 @@ extern bool load_run_leave(LoadRun *run, int worker);
 extern void load_run_finish(LoadRun *run, LoadState state);
 extern void load_run_wake(LoadRun *run);
 
+/* For a cycle of the collector about now, so that what it sees divides there. */
+extern void load_run_ask_collector(void);
+
 extern char *load_run_config(const LoadShared *shared);
 extern LoadWorker *load_run_worker(const LoadShared *shared, int worker);
 extern LoadResult *load_run_result(const LoadShared *shared, int worker, int operation);
@@ -270,6 +287,7 @@ extern PerfoptHistogram *load_run_service(const LoadShared *shared, int worker, 
 extern PerfoptHistogram *load_run_lag(const LoadShared *shared, int worker);
 
 extern LoadRow *load_run_rows(const LoadShared *shared);
+extern LoadResources *load_run_resources(const LoadShared *shared);
 extern LoadStress *load_run_stress(const LoadShared *shared); /* of a stress test */
 
 extern pg_atomic_uint64 *load_run_sequence(const LoadShared *shared, int sequence);

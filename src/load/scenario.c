@@ -141,10 +141,12 @@ kept_jsonb(HeapTuple tuple, TupleDesc desc, int column)
 }
 
 static void
-read_operation(LoadOperation *operation, HeapTuple tuple, TupleDesc desc)
+read_operation(const LoadVariant *variant, LoadOperation *operation, HeapTuple tuple,
+			   TupleDesc desc)
 {
 	MemoryContext oldcontext;
 	bool isnull;
+	char *script;
 
 	operation->id = DatumGetInt32(SPI_getbinval(tuple, desc, 1, &isnull));
 	operation->name = kept_string(tuple, desc, 2);
@@ -152,6 +154,9 @@ read_operation(LoadOperation *operation, HeapTuple tuple, TupleDesc desc)
 	operation->script = kept_string(tuple, desc, 4);
 
 	oldcontext = MemoryContextSwitchTo(scenario_context);
+	script = load_variant_script(variant, operation->name);
+	if (script != NULL)
+		operation->script = script;
 	load_operation_parse(operation, kept_jsonb(tuple, desc, 5), kept_jsonb(tuple, desc, 6),
 						 kept_jsonb(tuple, desc, 7));
 	MemoryContextSwitchTo(oldcontext);
@@ -176,7 +181,7 @@ drop_unused(LoadConfig *config, const bool *follow)
 }
 
 static void
-read_operations(LoadConfig *config)
+read_operations(LoadConfig *config, LoadVariant *variant)
 {
 	Oid types[] = { TEXTOID };
 	Datum values[] = { CStringGetTextDatum(config->scenario) };
@@ -194,11 +199,12 @@ read_operations(LoadConfig *config)
 							   LOAD_MAX_OPERATIONS)));
 	table = SPI_tuptable;
 	config->noperations = (int) SPI_processed;
-	config->operations = MemoryContextAllocZero(scenario_context, sizeof(LoadOperation) *
-																	  Max(1, config->noperations));
+	config->operations = variant->operations =
+		MemoryContextAllocZero(scenario_context,
+							   sizeof(LoadOperation) * Max(1, config->noperations));
 	for (int i = 0; i < config->noperations; i++)
 	{
-		read_operation(&config->operations[i], table->vals[i], table->tupdesc);
+		read_operation(variant, &config->operations[i], table->vals[i], table->tupdesc);
 		any |= config->operations[i].weight > 0;
 	}
 	if (!any)
@@ -218,13 +224,49 @@ read_operations(LoadConfig *config)
 	drop_unused(config, follow);
 }
 
+static void
+check_script(void *arg, const char *key, const JsonbValue *value)
+{
+	const LoadConfig *config = arg;
+
+	for (int i = 0; i < config->noperations; i++)
+		if (strcmp(config->operations[i].name, key) == 0)
+			return;
+	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+					errmsg("a variant has a script for \"%s\", which scenario \"%s\" does not have",
+						   key, config->scenario)));
+}
+
+/* Those of a variant are for operations that there are. */
+static void
+check_scripts(LoadConfig *config, const LoadVariant *variant)
+{
+	JsonbValue *scripts;
+
+	if (variant->definition == NULL)
+		return;
+	scripts = getKeyJsonValueFromContainer(&variant->definition->root, "scripts", strlen("scripts"),
+										   NULL);
+	if (scripts != NULL)
+		load_json_each(config, scripts->val.binary.data, "scripts", check_script);
+}
+
 void
 load_scenario_read(LoadConfig *config)
 {
+	MemoryContext oldcontext;
+
 	scenario_context = CurrentMemoryContext;
 	SPI_connect();
 	read_scenario_row(config);
-	read_operations(config);
+	for (int i = config->nvariants - 1; i >= 0; i--)
+	{
+		read_operations(config, &config->variants[i]);
+		check_scripts(config, &config->variants[i]);
+	}
+	oldcontext = MemoryContextSwitchTo(scenario_context);
+	load_variants_settings(config);
+	MemoryContextSwitchTo(oldcontext);
 	SPI_finish();
 }
 

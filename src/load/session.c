@@ -54,7 +54,8 @@ load_session_connect(Engine *engine, Session *session)
 
 	session->state = SESSION_CONNECTING;
 	engine->nconnecting++;
-	load_remote_params(engine->conninfo, engine->application_name, keywords, values);
+	load_remote_params(engine->conninfo[session->variant], engine->application_name, keywords,
+					   values);
 	session->conn = PQconnectStartParams(keywords, values, 1);
 	if (session->conn == NULL)
 	{
@@ -80,7 +81,7 @@ load_session_flush(Engine *engine, Session *session)
 }
 
 static bool
-send_preparation(const Engine *engine, PGconn *conn)
+send_preparation(const Engine *engine, PGconn *conn, const LoadVariant *variant)
 {
 	const LoadConfig *config = engine->config;
 	bool ok = PQsetnonblocking(conn, 1) == 0 && PQenterPipelineMode(conn);
@@ -92,9 +93,11 @@ send_preparation(const Engine *engine, PGconn *conn)
 		ok = ok && PQsendQueryParams(conn, sql, 0, NULL, NULL, NULL, NULL, 0);
 		pfree(sql);
 	}
+	for (int i = 0; i < variant->nsettings; i++)
+		ok = ok && PQsendQueryParams(conn, variant->settings[i], 0, NULL, NULL, NULL, NULL, 0);
 	for (int i = 0; i < config->noperations && load_is_prepared(config); i++)
 	{
-		const LoadOperation *operation = &config->operations[i];
+		const LoadOperation *operation = &variant->operations[i];
 
 		for (int j = 0; j < operation->nstatements; j++)
 			ok = ok && PQsendPrepare(conn, operation->statements[j].name,
@@ -106,15 +109,17 @@ send_preparation(const Engine *engine, PGconn *conn)
 static void
 connected(Engine *engine, Session *session)
 {
-	if (engine->config->used_password && !PQconnectionUsedPassword(session->conn))
+	const LoadVariant *variant = &engine->config->variants[session->variant];
+
+	if (variant->used_password && !PQconnectionUsedPassword(session->conn))
 		ereport(ERROR,
 				(errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
 				 errmsg("target \"%s\" asked for a password before the test, and does not now",
-						engine->config->target)));
+						variant->target)));
 
 	session->state = SESSION_PREPARING;
 	session->failed = false;
-	if (send_preparation(engine, session->conn))
+	if (send_preparation(engine, session->conn, variant))
 		load_session_flush(engine, session);
 	else
 		connection_failed(engine, session);
@@ -154,7 +159,9 @@ prepared(Engine *engine, Session *session)
 	session->state = SESSION_IDLE;
 	session->attempts = 0;
 	session->pid = PQbackendPID(session->conn);
-	session->procno = engine->config->local ? perfopt_sampler_locate(session->pid) : -1;
+	session->procno = engine->config->variants[session->variant].local
+						  ? perfopt_sampler_locate(session->pid)
+						  : -1;
 	session->tag = 0;
 	if (engine->clock == 0)
 	{

@@ -15,7 +15,6 @@
 #include "load/stress.h"
 #include "load/summary.h"
 #include "math/usl.h"
-#include "worker/worker.h"
 
 /* A trial is extended up to so many times for the sake of a percentile's samples. */
 #define MAX_EXTENSION 5
@@ -40,13 +39,6 @@ static LoadLevel level;
 static PerfoptTrial trial;
 static bool trying = false;
 static int64 cpu_before;
-
-/* For who asks later what was saturated then: a cycle of the collector at both ends of each trial. */
-static void
-ask_collector(void)
-{
-	(void) perfopt_worker_request(perfopt_worker_index("perfopt collector"));
-}
 
 static int64
 generator_cpu(const LoadShared *shared)
@@ -77,7 +69,7 @@ begin_trial(Engine *engine)
 	level = load_run_set_level(engine->run, trial.level, config->settle_ns, length * MAX_EXTENSION);
 	cpu_before = generator_cpu(engine->shared);
 	trying = true;
-	ask_collector();
+	load_run_ask_collector();
 }
 
 /* Calls that the thresholds' percentiles need. */
@@ -176,7 +168,7 @@ end_trial(Engine *engine, int64 length_ns)
 	perfopt_breaking_report(&stress->search, criterion == PERFOPT_BREAKING_NO_CRITERION, criterion);
 	pfree(rows);
 	trying = false;
-	ask_collector();
+	load_run_ask_collector();
 }
 
 void

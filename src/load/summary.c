@@ -91,6 +91,7 @@ load_summary_add(LoadResult *into, const LoadResult *from)
 	into->errors += from->errors;
 	into->completed += from->completed;
 	into->retries += from->retries;
+	into->all += from->all;
 	into->other_errors += from->other_errors;
 	for (int i = 0; i < nkinds; i++)
 		load_error_count(into, &from->kinds[i]);

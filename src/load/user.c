@@ -67,8 +67,12 @@ load_users_init(Engine *engine)
 		set_presence(config, user, &random);
 		if (!engine->pool)
 		{
-			user->session = &engine->sessions[i];
-			engine->sessions[i].user = user;
+			for (int v = 0; v < config->nvariants; v++)
+			{
+				user->own[v] = &engine->sessions[i * config->nvariants + v];
+				user->own[v]->user = user;
+			}
+			user->session = user->own[0];
 		}
 	}
 }
@@ -89,8 +93,8 @@ load_user_stop(Engine *engine, User *user)
 	if (user->started && !user->parked)
 		engine->mine->users--;
 	load_timer_clear(engine, &user->timer);
-	if (!engine->pool)
-		load_session_close(engine, user->session);
+	for (int v = 0; v < engine->config->nvariants && !engine->pool; v++)
+		load_session_close(engine, user->own[v]);
 }
 
 static int
@@ -138,6 +142,8 @@ begin(Engine *engine, User *user, int64 intended, int64 now)
 {
 	Session *session = engine->pool ? engine->free_sessions : user->session;
 
+	if (engine->config->kind == LOAD_KIND_AB)
+		session = user->session = user->own[load_slot_take(engine, now)];
 	user->intended = intended;
 	if (session != NULL && session->state == SESSION_IDLE)
 	{
@@ -402,7 +408,7 @@ load_session_free(Engine *engine, Session *session)
 {
 	User *user = engine->pool ? next_waiting(engine) : session->user;
 
-	if (engine->clock == 0)
+	if (engine->clock == 0 || (!engine->pool && user->session != session))
 		return;
 	if (engine->pool && user == NULL)
 	{

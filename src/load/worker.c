@@ -36,14 +36,14 @@ leave_at_exit(int code, Datum arg)
 
 /* Password included, so it stays in this process. */
 static char *
-target_conninfo(const LoadConfig *config)
+target_conninfo(const LoadConfig *config, const LoadVariant *variant)
 {
 	MemoryContext context = CurrentMemoryContext;
 	char *conninfo;
 
 	StartTransactionCommand();
 	conninfo =
-		MemoryContextStrdup(context, perfopt_target_conninfo(config->target, config->userid));
+		MemoryContextStrdup(context, perfopt_target_conninfo(variant->target, config->userid));
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
 	return conninfo;
@@ -89,7 +89,11 @@ run_engine(Engine *engine, const LoadConfig *config)
 		   pg_atomic_read_u32(&shared->stop) == LOAD_GO_ON)
 		load_run_sleep(&my_run, 100);
 
-	load_engine_init(engine, config, &my_run, my_worker, target_conninfo(config));
+	if (my_worker == 0)
+		load_record_resources(&my_run, config);
+	for (int i = 0; i < config->nvariants; i++)
+		engine->conninfo[i] = target_conninfo(config, &config->variants[i]);
+	load_engine_init(engine, config, &my_run, my_worker);
 	engine->on_second = end_second;
 	if (my_worker == 0)
 		load_guard_init(config);
@@ -163,6 +167,7 @@ perfopt_load_worker_main(Datum slot)
 	{
 		LoadState state = final_state(&my_run);
 
+		load_run_ask_collector();
 		SetConfigOption("synchronous_commit", "local", PGC_USERSET, PGC_S_SESSION);
 		(void) load_conclude(&my_run, config, state);
 		load_run_finish(&my_run, state);

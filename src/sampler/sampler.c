@@ -200,6 +200,16 @@ perfopt_sampler_locate(int pid)
 	return proc != NULL ? PERFOPT_PROCNO(proc) : -1;
 }
 
+int64
+perfopt_sampler_query_id(int pid)
+{
+	int procno = perfopt_sampler_locate(pid);
+
+	if (procno < 0 || procno >= max_procs() || perfopt_sampler_procs[procno].pid != pid)
+		return 0;
+	return (int64) perfopt_sampler_procs[procno].query_id;
+}
+
 void
 perfopt_sampler_tag(int procno, int pid, uint32 operation)
 {

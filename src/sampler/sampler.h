@@ -44,6 +44,9 @@ extern void perfopt_sampler_drain(PerfoptSessionCounts *counts);
  * tag() is a plain store, before each operation; a tag dies with the backend.
  */
 extern int perfopt_sampler_locate(int pid);
+
+/* The id of the statement that a backend parsed or began last, 0 when it is not known. */
+extern int64 perfopt_sampler_query_id(int pid);
 extern void perfopt_sampler_tag(int procno, int pid, uint32 operation);
 
 /* The calling session is not counted until its current statement ends: it only waits for perfopt. */

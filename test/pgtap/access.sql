@@ -50,6 +50,7 @@ INSERT INTO expected
        test_operation;
        test_interval;
        test_template;
+       test_slot;
        analysis;
        bottleneck;
        recommendation',
@@ -85,6 +86,10 @@ INSERT INTO expected
        test_report(bigint);
        wait_test(bigint,interval);
        spike_outcome(bigint);
+       test_waits(bigint);
+       saturated_resource(timestamp with time zone,timestamp with time zone);
+       test_marks(bigint);
+       test_blockers(bigint);
        endurance_drift(bigint);
        power_fit(double precision[],double precision[],double precision);
        theil_sen(double precision[],double precision[],double precision)',

@@ -6,7 +6,7 @@ SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS dblink;
 CREATE EXTENSION IF NOT EXISTS perfopt;
-SELECT plan(45);
+SELECT plan(51);
 
 INSERT INTO perfopt.scenario (name) VALUES ('kinds'), ('kinds_quick'), ('kinds_mixed');
 -- One at a time for ten milliseconds: a hundred a second and no more.
@@ -63,6 +63,7 @@ SELECT is((SELECT outcome FROM t) ->> 'state' || ' ' || ((SELECT outcome FROM t)
 SELECT ok(((SELECT outcome FROM t) ->> 'failed')::float8 > (SELECT breaking_point FROM t) AND jsonb_array_length((SELECT outcome FROM t) -> 'trials') >= 6
           AND (SELECT outcome FROM t) ->> 'criterion' IS NOT NULL AND ((SELECT outcome FROM t) ->> 'peak_throughput')::float8 BETWEEN 85 AND 105,
           'with the interval, the criterion, the trials and the greatest throughput');
+SELECT is((SELECT outcome #>> '{saturated,top_wait}' FROM t), 'Lock:advisory', 'and what the calls were waiting for when it failed');
 SELECT ok((SELECT throughput BETWEEN 80 AND 105 FROM perfopt.test_report((SELECT run_id FROM t)) WHERE operation = 'total'), 'its report is of the verification');
 SELECT pg_temp.run('{"kind": "stress", "scenario": "kinds", "users": 1, "max_users": 40, "duration": "0.7 s",
   "thresholds": {"p50_ms": 105}, "options": {"settle": "0.2 s"}}') \g /dev/null
@@ -102,14 +103,32 @@ SELECT ok((SELECT outcome FROM t) -> 'p95' ->> 'direction' = 'rises', 'which is 
 -- Volume: reading all of it, and one row of it by its key.
 INSERT INTO perfopt.scenario (name, dataset) VALUES ('kinds_volume', 'integration');
 INSERT INTO perfopt.operation (scenario, name, script, variables) VALUES
-  ('kinds_volume', 'scan', 'SELECT sum(version + length(name)) FROM entity', '{}'),
-  ('kinds_volume', 'key', 'SELECT * FROM entity WHERE entity_id = :id', '{"id": {"uniform": [1, "(SELECT max(entity_id) FROM entity)"]}}');
+  ('kinds_volume', 'scan', 'SELECT pg_sleep(count(*) / 2e6) FROM entity', '{}'),
+  ('kinds_volume', 'key', 'SELECT pg_sleep(0.01) FROM entity WHERE entity_id = :id', '{"id": {"uniform": [1, "(SELECT max(entity_id) FROM entity)"]}}');
 CREATE TEMP TABLE volume AS SELECT * FROM perfopt.volume_test('{1,2,4}', users => 1, duration => '1 s', scenario => 'kinds_volume');
 SELECT ok((SELECT exponent BETWEEN 0.6 AND 1.4 FROM volume WHERE operation = 'scan'), 'a scan grows with the data');
 SELECT ok((SELECT exponent BETWEEN -0.5 AND 0.5 FROM volume WHERE operation = 'key'), 'a look-up by key hardly does');
-SELECT is((SELECT count(*) FROM pg_namespace WHERE nspname = 'perfopt_volume'), 0::bigint, 'its data are dropped');
+SELECT is((SELECT count(*) FROM pg_namespace WHERE nspname = 'volume_test_data'), 0::bigint, 'its data are dropped');
 SELECT throws_ok($$SELECT * FROM perfopt.volume_test('{1,2}')$$, '22023', NULL, 'two sizes are too few');
 SELECT ok((SELECT abs(exponent - 2) < 1e-9 AND low > 1.9 FROM perfopt.power_fit('{1,2,4,8}', '{3,12,48,192}')), 'an exponent is fitted');
+
+-- What the server did meanwhile.
+CREATE EXTENSION IF NOT EXISTS pg_stat_statements;
+INSERT INTO perfopt.scenario (name) VALUES ('kinds_work');
+CREATE TABLE kinds_work (n int, text text);
+INSERT INTO perfopt.operation (scenario, name, script) VALUES ('kinds_work', 'write', 'INSERT INTO kinds_work SELECT i, repeat(''x'', 100) FROM generate_series(1, 50) i'),
+  ('kinds_work', 'wait', 'SELECT pg_sleep(0.02)');
+SELECT pg_temp.run('{"scenario": "kinds_work", "users": 3, "duration": "3 s"}') \g /dev/null
+SELECT perfopt.collect_now() \g /dev/null
+SELECT is((SELECT wait_event FROM perfopt.test_waits((SELECT run_id FROM t)) WHERE operation = 'wait' LIMIT 1), 'PgSleep', 'what an operation waited for is known');
+SELECT ok((SELECT (resources ->> 'rows')::float8 BETWEEN 49 AND 51 AND (resources ->> 'wal_bytes')::float8 > 50 * 100 AND (resources ->> 'exec_ms')::float8 > 0
+           FROM perfopt.test_operation WHERE run_id = (SELECT run_id FROM t) AND operation = 'write'), 'and what its calls used');
+SELECT ok((SELECT (resources ->> 'wal_bytes')::float8 < 10 FROM perfopt.test_operation WHERE run_id = (SELECT run_id FROM t) AND operation = 'wait'),
+  'each its own');
+CHECKPOINT;
+SELECT pg_temp.run('{"scenario": "kinds_quick", "users": 1, "duration": "1 s"}') \g /dev/null
+SELECT is((SELECT count(*) FROM perfopt.test_blockers((SELECT run_id FROM t))), 0::bigint, 'nobody blocked a test that takes no locks');
+SELECT lives_ok('SELECT * FROM perfopt.test_marks((SELECT run_id FROM t))', 'checkpoints and vacuums can be asked for');
 
 -- Templates.
 SELECT perfopt.wait_test(perfopt.start_test('smoke', '{"scenario": "kinds_quick", "duration": "1 s"}')) AS state \gset
@@ -144,4 +163,4 @@ SELECT dblink_disconnect('runner') \g /dev/null
 
 SELECT * FROM finish();
 DELETE FROM perfopt.scenario WHERE name LIKE 'kinds%';
-DROP TABLE kinds_growing;
+DROP TABLE kinds_growing, kinds_work;
