@@ -301,8 +301,17 @@ perfopt_run_test(PG_FUNCTION_ARGS)
 	if (progress_s > 0)
 		tell_begin(&run, config);
 	leave_transaction(&run);
-	wait_and_tell(&run, progress_s);
-	load_run_close(&run);
+
+	/* No transaction's end gives the segment back any more. */
+	PG_TRY();
+	{
+		wait_and_tell(&run, progress_s);
+	}
+	PG_FINALLY();
+	{
+		load_run_close(&run);
+	}
+	PG_END_TRY();
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
