@@ -76,7 +76,7 @@ compare(const PerfoptPgssEntry *row, void *arg)
 	if (perfopt_pgss_table_find(&row->key, &entry) &&
 		entry.counters[PERFOPT_PGSS_CALLS] == row->counters[PERFOPT_PGSS_CALLS])
 	{
-		if (memcmp(entry.counters, row->counters, sizeof(entry.counters)) == 0)
+		if (perfopt_pgss_same_counters(entry.counters, row->counters))
 			comparison->same++;
 		else
 			comparison->different++;

@@ -43,6 +43,18 @@ typedef struct PerfoptPgssEntry
 	double counters[PERFOPT_PGSS_COUNTERS];
 } PerfoptPgssEntry;
 
+/* Counters only grow, and are numbers. */
+static inline bool
+perfopt_pgss_same_counters(const double *a, const double *b)
+{
+	for (int i = 0; i < PERFOPT_PGSS_COUNTERS; i++)
+	{
+		if (a[i] != b[i])
+			return false;
+	}
+	return true;
+}
+
 typedef struct PerfoptPgss
 {
 	Oid function; /* pg_stat_statements(boolean) */

@@ -46,7 +46,7 @@ attach(void)
 	if (table != NULL)
 		return;
 	lock = &GetNamedLWLockTranche("pg_stat_statements")->lock;
-	max = atol(GetConfigOption("pg_stat_statements.max", false, false));
+	max = strtol(GetConfigOption("pg_stat_statements.max", false, false), NULL, 10);
 	table = ShmemInitHash("pg_stat_statements hash", max, max, &ctl, HASH_ELEM | HASH_BLOBS);
 }
 

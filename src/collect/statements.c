@@ -139,7 +139,7 @@ take_entry(const PerfoptPgssEntry *read, void *arg)
 	reading->nentries++;
 
 	/* Most entries have done nothing since the reading before. */
-	if (found && memcmp(counters, entry->counters, sizeof(entry->counters)) == 0)
+	if (found && perfopt_pgss_same_counters(counters, entry->counters))
 		return;
 
 	for (int i = 0; i < PERFOPT_PGSS_COUNTERS; i++)

@@ -231,7 +231,7 @@ extern void load_slot_record(Engine *engine, const Session *session, double late
 extern void load_slots_end(Engine *engine);
 
 /* iteration.c: running an operation in a session. */
-extern void load_iteration_begin(Engine *engine, Session *session, int operation, int64 now);
+extern void load_iteration_begin(Engine *engine, Session *session, int number, int64 now);
 extern void load_iteration_go_on(Engine *engine, Session *session); /* after a sleep */
 extern void load_iteration_read(Engine *engine, Session *session);
 

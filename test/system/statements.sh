@@ -38,9 +38,6 @@ like "the first reading is compared with the shared table, and they are the same
 	"$(grep -o "[0-9]* entries of pg_stat_statements' table are.*" "${CLUSTER_LOG[main]}" | tail -n 1)" \
 	"^[1-9][0-9]* entries of pg_stat_statements' table are as its function says and 0 are not: the table is read from now on"
 
-counters="sum(calls) || ' ' || sum(rows) || ' ' || round(sum(total_exec_time / 1000)::numeric, 3) || ' ' || round(sum(total_plan_time / 1000)::numeric, 3)
-	|| ' ' || sum(temp_blks_written) || ' ' || sum(wal_bytes)
-	|| ' ' || round(sum((jit_generation_time + jit_inlining_time + jit_optimization_time + jit_emission_time) / 1000)::numeric, 3)"
 sql -c 'SELECT pg_stat_statements_reset()' >/dev/null
 collect
 sql -c "$work" >/dev/null

@@ -42,10 +42,10 @@ expect(PerfoptAddressClass class, const char *const *texts)
 static void
 metadata_is_never_allowed(void **state)
 {
-	static const char *const texts[] = {
-		"169.254.169.254", "169.254.0.0",  "169.254.255.255", "fe80::1",     "febf:ffff::1",
-		"fd00:ec2::254",   "fd00:ec2::23", "168.63.129.16", "fd20:ce::254", "100.100.100.200", "192.0.0.192", NULL
-	};
+	static const char *const texts[] = { "169.254.169.254", "169.254.0.0",   "169.254.255.255",
+										 "fe80::1",         "febf:ffff::1",  "fd00:ec2::254",
+										 "fd00:ec2::23",    "168.63.129.16", "fd20:ce::254",
+										 "100.100.100.200", "192.0.0.192",   NULL };
 
 	(void) state;
 	expect(PERFOPT_ADDRESS_NEVER, texts);

@@ -49,7 +49,7 @@ read_script(const char *text)
 		assert_int_equal(strlen(sql), statement.length);
 		n += (size_t) snprintf(out + n, sizeof(out) - n, "%s", sql);
 		for (int i = 0; i < statement.nplaces; i++)
-			assert_int_equal(atoi(sql + statement.places[i].offset + 1),
+			assert_int_equal(strtol(sql + statement.places[i].offset + 1, NULL, 10),
 							 statement.places[i].param + 1);
 		if (statement.gset)
 			n += (size_t) snprintf(out + n, sizeof(out) - n, " => %.*s*",
