@@ -9,3 +9,4 @@ PARTS_fdr = src/math/robust.c src/math/student.c
 PARTS_steady = src/math/robust.c src/math/student.c
 PARTS_powerfit = src/math/student.c
 PARTS_rankci = src/math/robust.c src/math/student.c
+PARTS_verdict = src/math/fdr.c src/math/ranktest.c src/math/robust.c src/math/student.c

@@ -201,6 +201,7 @@ load_config_write(StringInfo out, const LoadConfig *config)
 	write_string(out, config->target);
 	write_string(out, config->dataset);
 	write_string(out, config->json);
+	write_string(out, config->fingerprint);
 	for (int i = 0; i < config->nthresholds; i++)
 	{
 		write_bytes(out, &config->thresholds[i], sizeof(LoadThreshold));
@@ -220,6 +221,7 @@ load_config_read(char *bytes, int size)
 	config->target = read_string(&in);
 	config->dataset = read_string(&in);
 	config->json = read_string(&in);
+	config->fingerprint = read_string(&in);
 	config->description = NULL;
 	config->thresholds = palloc(sizeof(LoadThreshold) * Max(1, config->nthresholds));
 	for (int i = 0; i < config->nthresholds; i++)

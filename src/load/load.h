@@ -269,8 +269,9 @@ typedef struct LoadConfig
 	LoadOperation *operations; /* of the first variant */
 	int nsequences;
 
-	Oid userid; /* whose identity and user mapping the sessions use */
-	char *json; /* the settings above, as test_run.config keeps them */
+	Oid userid;        /* whose identity and user mapping the sessions use */
+	char *json;        /* the settings above, as test_run.config keeps them */
+	char *fingerprint; /* what must be equal to be compared, as test_run.fingerprint keeps it */
 } LoadConfig;
 
 /* Between the clock's start and the end of what is measured. */

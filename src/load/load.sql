@@ -27,7 +27,8 @@ CREATE TABLE perfopt.test_run (
   unserved bigint NOT NULL DEFAULT 0,
   lag_p99_ms float8,
   generator_cpu_pct float8,
-  outcome jsonb
+  outcome jsonb,
+  fingerprint jsonb
 );
 COMMENT ON TABLE perfopt.test_run IS
   'Load tests, newest with the highest run_id. A row is there from the start of its test and is brought up to date at its end.';
@@ -55,6 +56,8 @@ COMMENT ON COLUMN perfopt.test_run.unserved IS
 COMMENT ON COLUMN perfopt.test_run.lag_p99_ms IS 'How late the load generator was in beginning calls that were due, 99th percentile.';
 COMMENT ON COLUMN perfopt.test_run.generator_cpu_pct IS 'CPU time of the busiest load worker, in percent of one processor.';
 COMMENT ON COLUMN perfopt.test_run.outcome IS 'What a test of another kind than load found out, see docs/load.md.';
+COMMENT ON COLUMN perfopt.test_run.fingerprint IS
+  'What must be equal for tests to be compared: version, database and settings of the target, what users do, how large the data are. NULL: not known. Read it with perfopt.unlike(a, b).';
 COMMENT ON COLUMN perfopt.test_run.problem IS 'Why the test failed.';
 COMMENT ON COLUMN perfopt.test_run.connections_lost IS
   'How often a user''s connection broke, or could not be made again, during the test; lost_message is the first reason.';

@@ -10,6 +10,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "load/compare.h"
 #include "load/load.h"
 #include "load/remote.h"
 #include "sampler/sampler.h"
@@ -345,6 +346,15 @@ apply_settings(Preflight *preflight)
 			refuse(preflight, "could not apply a setting of a variant");
 }
 
+/* Variants of an A/B test are compared with each other only, so one will do. */
+static void
+take_fingerprint(Preflight *preflight)
+{
+	if (!query(preflight, load_fingerprint_sql, 0, NULL))
+		refuse(preflight, "could not ask for version and settings");
+	preflight->config->fingerprint = load_fingerprint(preflight->config, answer(preflight, 0));
+}
+
 static void
 try_target(Preflight *preflight)
 {
@@ -369,6 +379,8 @@ try_target(Preflight *preflight)
 		}
 		check_assigned(operation);
 	}
+	if (preflight->variant == &config->variants[0])
+		take_fingerprint(preflight);
 }
 
 static void

@@ -140,21 +140,26 @@ write_start(const void *arg)
 {
 	const StartOfRun *start = arg;
 	const LoadConfig *config = start->config;
-	Oid types[] = { TEXTOID, TEXTOID, TEXTOID, INT4OID, OIDOID, TEXTOID, FLOAT8OID, INT4OID };
-	Datum values[] = {
-		CStringGetTextDatum(config->scenario), CStringGetTextDatum(config->json),
-		CStringGetTextDatum(config->target),   Int32GetDatum(config->users),
-		ObjectIdGetDatum(config->userid),      CStringGetTextDatum(load_kind_name(config->kind)),
-		Float8GetDatum(config->rate),          Int32GetDatum(config->connections)
+	Oid types[] = {
+		TEXTOID, TEXTOID, TEXTOID, INT4OID, OIDOID, TEXTOID, FLOAT8OID, INT4OID, TEXTOID
 	};
+	Datum values[] = { CStringGetTextDatum(config->scenario),
+					   CStringGetTextDatum(config->json),
+					   CStringGetTextDatum(config->target),
+					   Int32GetDatum(config->users),
+					   ObjectIdGetDatum(config->userid),
+					   CStringGetTextDatum(load_kind_name(config->kind)),
+					   Float8GetDatum(config->rate),
+					   Int32GetDatum(config->connections),
+					   CStringGetTextDatum(config->fingerprint) };
 	bool isnull;
 
 	mark_lost_runs();
 	load_record_execute(
 		"INSERT INTO perfopt.test_run (kind, scenario, config, state, target, users, requested_by, "
-		"rate, connections) "
+		"rate, connections, fingerprint) "
 		"VALUES ($6, $1, $2::pg_catalog.jsonb, 'running', $3, $4, "
-		"pg_catalog.pg_get_userbyid($5), nullif($7, 0), $8) "
+		"pg_catalog.pg_get_userbyid($5), nullif($7, 0), $8, $9::pg_catalog.jsonb) "
 		"RETURNING run_id",
 		lengthof(types), types, values, NULL);
 

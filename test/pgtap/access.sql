@@ -51,10 +51,13 @@ INSERT INTO expected
        test_interval;
        test_template;
        test_slot;
+       baseline;
        analysis;
        bottleneck;
        recommendation',
      'SELECT', 'viewer'),
+    ('table', 'baseline',
+     'INSERT, DELETE', 'tester'),
     ('table', 'statement_text',
      'SELECT', 'nobody'),
     ('table', 'scenario;
@@ -85,6 +88,11 @@ INSERT INTO expected
        test_progress(bigint);
        test_report(bigint);
        wait_test(bigint,interval);
+       checked_test(bigint);
+       unlike(bigint,bigint);
+       compare_tests(bigint,bigint,boolean);
+       compare_slots(bigint,boolean);
+       check_regression(bigint,text,integer,boolean);
        spike_outcome(bigint);
        test_waits(bigint);
        saturated_resource(timestamp with time zone,timestamp with time zone);
@@ -110,6 +118,9 @@ INSERT INTO expected
        start_test(jsonb);
        record_call(text,double precision,boolean);
        cancel_test(bigint);
+       set_baseline(bigint,text,text);
+       drop_baseline(text);
+       test_fingerprint(jsonb,jsonb,jsonb);
        check_target(text);
        create_dataset(text,integer,text);
        drop_dataset(text);
@@ -121,6 +132,7 @@ INSERT INTO expected
        check_test(jsonb);
        start_test(text,jsonb);
        execute_test(jsonb);
+       ab_test(jsonb,jsonb,jsonb);
        run_test(jsonb,bigint);
        stress_test(integer,integer,double precision,double precision,interval,interval,text,text,jsonb,jsonb);
        spike_test(integer,integer,interval,interval,interval,interval,text,text,jsonb,jsonb);

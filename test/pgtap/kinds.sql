@@ -6,7 +6,7 @@ SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS dblink;
 CREATE EXTENSION IF NOT EXISTS perfopt;
-SELECT plan(51);
+SELECT plan(56);
 
 INSERT INTO perfopt.scenario (name) VALUES ('kinds'), ('kinds_quick'), ('kinds_mixed');
 -- One at a time for ten milliseconds: a hundred a second and no more.
@@ -129,6 +129,20 @@ CHECKPOINT;
 SELECT pg_temp.run('{"scenario": "kinds_quick", "users": 1, "duration": "1 s"}') \g /dev/null
 SELECT is((SELECT count(*) FROM perfopt.test_blockers((SELECT run_id FROM t))), 0::bigint, 'nobody blocked a test that takes no locks');
 SELECT lives_ok('SELECT * FROM perfopt.test_marks((SELECT run_id FROM t))', 'checkpoints and vacuums can be asked for');
+
+-- A/B: the same work, but that one variant takes a third longer; and the same twice.
+INSERT INTO perfopt.scenario (name) VALUES ('kinds_ab');
+INSERT INTO perfopt.operation (scenario, name, script) VALUES ('kinds_ab', 'op', 'SELECT pg_sleep(0.006)');
+CREATE TEMP TABLE ab AS SELECT * FROM perfopt.ab_test('{"scenario": "kinds_ab", "users": 3, "duration": "10 s", "options": {"slot": "0.4 s"}}',
+  '{}', '{"scripts": {"op": "SELECT pg_sleep(0.008)"}, "settings": {"work_mem": "5MB"}}');
+SELECT is((SELECT verdict FROM ab WHERE operation = 'op' AND metric = 'throughput'), 'REGRESSION', 'the slower of two variants is found');
+SELECT ok((SELECT change_pct BETWEEN -35 AND -15 FROM ab WHERE operation = 'op' AND metric = 'throughput'), 'with how much slower it is');
+SELECT ok((SELECT count(*) BETWEEN 20 AND 24 AND count(DISTINCT pair) * 2 = count(*) FROM perfopt.test_slot
+           WHERE run_id = (SELECT max(run_id) FROM perfopt.test_run)), 'slots go in pairs');
+SELECT is_empty($$SELECT * FROM perfopt.ab_test('{"scenario": "kinds_ab", "users": 3, "duration": "10 s", "options": {"slot": "0.4 s"}}', '{}', '{}')
+  WHERE verdict = 'REGRESSION'$$, 'two that are the same are not called different');
+SELECT throws_ok($$SELECT perfopt.ab_test('{"scenario": "kinds_ab"}', '{}', '{"scripts": {"nop": "SELECT 1"}}')$$, '42704',
+  'a variant has a script for "nop", which scenario "kinds_ab" does not have', 'a script of no operation is refused');
 
 -- Templates.
 SELECT perfopt.wait_test(perfopt.start_test('smoke', '{"scenario": "kinds_quick", "duration": "1 s"}')) AS state \gset
