@@ -20,6 +20,8 @@ SQL_PIECES = $(wildcard \
 	src/collect/custom.sql \
 	src/load/histogram.sql \
 	src/load/scenario.sql \
+	src/load/import.sql \
+	src/load/from_statements.sql \
 	src/sampler/active_sessions.sql \
 	src/load/dataset.sql \
 	src/load/scenario_integration.sql \

@@ -99,6 +99,8 @@ INSERT INTO perfopt.access_rule (level, kind, privileges, object) VALUES
   ('tester', 'function', 'EXECUTE', 'perfopt.check_script(text, text, jsonb, jsonb, jsonb)'),
   ('tester', 'function', 'EXECUTE', 'perfopt.check_test(jsonb)'),
   ('tester', 'table', 'INSERT, UPDATE, DELETE', 'perfopt.test_template'),
+  ('tester', 'function', 'EXECUTE', 'perfopt.import_pgbench_script(text, text, int, jsonb)'),
+  ('tester', 'function', 'EXECUTE', 'perfopt.scenario_from_statements(text, int, interval, boolean)'),
   ('tester', 'table', 'INSERT, UPDATE, DELETE', 'perfopt.dataset'),
   ('tester', 'function', 'EXECUTE', 'perfopt.create_dataset(text, int, text)'),
   ('tester', 'function', 'EXECUTE', 'perfopt.drop_dataset(text)'),

@@ -1,7 +1,7 @@
 # What src/ROOM/NAME.c needs beside itself, so that test_NAME and fuzz_NAME link.
 PARTS_gorilla = src/math/gorilla_plan.c
 PARTS_arrivals = src/math/draw.c
-PARTS_expression = src/math/draw.c
+PARTS_expression = src/load/expression_compile.c src/load/expression_lex.c src/math/draw.c
 PARTS_ratio = src/math/student.c
 PARTS_robust = src/math/student.c
 PARTS_ranktest = src/math/robust.c src/math/student.c

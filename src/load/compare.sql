@@ -207,7 +207,7 @@ COMMENT ON FUNCTION perfopt.drop_baseline(text) IS
 CREATE FUNCTION perfopt.ab_test(
   config jsonb, variant_a jsonb, variant_b jsonb,
   OUT operation text, OUT metric text, OUT a float8, OUT b float8, OUT change_pct float8, OUT low_pct float8, OUT high_pct float8,
-  OUT p_value float8, OUT verdict text)
+  OUT p_value float8, OUT verdict text, OUT n int, OUT n_needed int)
 RETURNS SETOF record
 LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -219,7 +219,7 @@ BEGIN
     RAISE EXCEPTION 'load test % did not finish', run USING ERRCODE = 'object_not_in_prerequisite_state',
       HINT = format('SELECT state, problem FROM perfopt.test_run WHERE run_id = %s;', run);
   END IF;
-  RETURN QUERY SELECT c.operation, c.metric, c.a, c.b, c.change_pct, c.low_pct, c.high_pct, c.p_value, c.verdict
+  RETURN QUERY SELECT c.operation, c.metric, c.a, c.b, c.change_pct, c.low_pct, c.high_pct, c.p_value, c.verdict, c.n, c.n_needed
     FROM perfopt.compare_tests(run, run) c;
 END $$;
 COMMENT ON FUNCTION perfopt.ab_test(jsonb, jsonb, jsonb) IS

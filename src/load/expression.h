@@ -74,7 +74,7 @@ typedef struct PerfoptValue
 	};
 } PerfoptValue;
 
-/* What is in it is expression.c's business. */
+/* What is in it is the business of expression_compile.c and expression.c. */
 typedef struct PerfoptInstruction
 {
 	uint16_t op;

@@ -137,7 +137,9 @@ INSERT INTO expected
        stress_test(integer,integer,double precision,double precision,interval,interval,text,text,jsonb,jsonb);
        spike_test(integer,integer,interval,interval,interval,interval,text,text,jsonb,jsonb);
        endurance_test(integer,interval,interval,interval,text,text,double precision,jsonb,jsonb);
-       volume_test(integer[],integer,interval,interval,text,text,double precision,jsonb)',
+       volume_test(integer[],integer,interval,interval,text,text,double precision,jsonb);
+       import_pgbench_script(text,text,integer,jsonb);
+       scenario_from_statements(text,integer,interval,boolean)',
      'EXECUTE', 'tester'),
     ('table', 'custom_metric',
      'SELECT, INSERT, UPDATE, DELETE', 'operator'),
