@@ -14,9 +14,7 @@
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
 #include "nodes/nodeFuncs.h"
-#include "nodes/params.h"
 #include "parser/analyze.h"
-#include "parser/parse_param.h"
 #include "parser/parser.h"
 #include "parser/parsetree.h"
 #include "tcop/tcopprot.h"
@@ -173,34 +171,23 @@ analyze(Replay *replay, bool integers)
 	replay->params = palloc0(sizeof(ReplayParam) * Max(1, replay->nparams));
 }
 
-/* Parameters may have any type that analysis finds for them. */
-static void
-any_parameters(ParseState *pstate, void *arg)
-{
-	Parameters *parameters = arg;
-
-	setup_parse_variable_parameters(pstate, &parameters->types, &parameters->n);
-}
-
 /* Plans a statement with the caller's rights, with NULL for parameters, which is a value of any type. */
 static void
 explain(const char *sql)
 {
 	Parameters parameters = { NULL, 0 };
-	ParamListInfo nulls;
+	Datum *values;
+	char *nulls;
 	SPIPlanPtr plan;
 
+	(void) parse_analyze_varparams(linitial_node(RawStmt, pg_parse_query(sql)), sql,
+								   &parameters.types, &parameters.n, NULL);
+	values = palloc0(sizeof(Datum) * Max(1, parameters.n));
+	nulls = palloc(Max(1, parameters.n));
+	memset(nulls, 'n', Max(1, parameters.n));
 	SPI_connect();
-	plan = SPI_prepare_params(psprintf("EXPLAIN %s", sql), any_parameters, &parameters, 0);
-	if (plan == NULL)
-		elog(ERROR, "could not prepare the statement");
-	nulls = makeParamList(parameters.n);
-	for (int i = 0; i < parameters.n; i++)
-	{
-		nulls->params[i].isnull = true;
-		nulls->params[i].ptype = parameters.types[i];
-	}
-	if (SPI_execute_plan_with_paramlist(plan, nulls, false, 0) != SPI_OK_UTILITY)
+	plan = SPI_prepare(psprintf("EXPLAIN %s", sql), parameters.n, parameters.types);
+	if (plan == NULL || SPI_execute_plan(plan, values, nulls, false, 0) != SPI_OK_UTILITY)
 		elog(ERROR, "could not plan the statement");
 	SPI_finish();
 }
