@@ -47,7 +47,7 @@ is "each counter's increase is what the function says" \
 	"$(for metric in calls_total rows_total exec_seconds_total plan_seconds_total temp_written_blocks_total; do printf '%s ' "$(shown "pg_statement_$metric" "$statement")"; done |
 		sed 's/\.000\b//g')" \
 	"$(sql -c "SELECT sum(calls) || ' ' || sum(rows) || ' ' || round(sum(total_exec_time / 1000)::numeric, 3) || ' ' || round(sum(total_plan_time / 1000)::numeric, 3)
-		|| ' ' || sum(temp_blks_written) || ' ' FROM pg_stat_statements WHERE query LIKE '$statement'")"
+		|| ' ' || sum(temp_blks_written) || ' ' FROM pg_stat_statements WHERE query LIKE '$statement'" | sed 's/\.000\b//g')"
 is "also of WAL" "$(shown pg_statement_wal_bytes_total 'INSERT INTO t SELECT%' | sed 's/\.000$//')" \
 	"$(sql -c "SELECT sum(wal_bytes) FROM pg_stat_statements WHERE query LIKE 'INSERT INTO t SELECT%'")"
 jit=$(sql -c "SELECT round(sum((jit_generation_time + jit_inlining_time + jit_optimization_time + jit_emission_time) / 1000)::numeric, 3)
