@@ -150,9 +150,8 @@ struct Engine
 	PerfoptXoroshiro arrival_random;
 	int64 arrival; /* the next, after the clock's start; PG_INT64_MAX when there is none any more */
 	Timer arrival_timer;
-	double arrived_before; /* the load was set last, in all workers */
-	User *idle;            /* who can take it */
-	LoadLevel level;       /* as the run's controller sets it */
+	User *idle;      /* who can take it */
+	LoadLevel level; /* as the run's controller sets it */
 
 	int epoll;
 	int timer;
@@ -210,7 +209,7 @@ extern void load_user_done(Engine *engine, Session *session, int64 now); /* with
 extern void load_session_free(Engine *engine, Session *session); /* it is connected, and idle */
 extern void load_arrivals_due(Engine *engine);
 
-/* How many calls should have begun by now and have not. */
+/* How many calls have arrived by then and not begun. */
 extern uint64 load_arrivals_backlog(const Engine *engine, int64 until);
 
 /* session.c: connecting, preparing, coming back. */

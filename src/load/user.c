@@ -340,7 +340,6 @@ load_users_level(Engine *engine)
 		/* What has arrived before and not begun was counted by who set the level. */
 		perfopt_arrivals_restart(&engine->arrivals, engine->level.from, engine->level.load);
 		engine->mine->begun = 0;
-		engine->arrived_before = perfopt_arrivals_expected(&engine->arrivals, engine->level.from);
 
 		/* What a former load left waiting is none of this one's. */
 		if (engine->arrival >= engine->level.from)
@@ -431,15 +430,21 @@ load_session_free(Engine *engine, Session *session)
 	}
 }
 
+/* Those that are drawn from here on, without drawing them. */
 uint64
 load_arrivals_backlog(const Engine *engine, int64 until)
 {
-	double expected;
+	PerfoptArrivals arrivals = engine->arrivals;
+	PerfoptXoroshiro generator = engine->arrival_random;
+	PerfoptRandom random = load_random(&generator);
+	int64 at = engine->arrival;
+	uint64 n = 0;
 
-	if (!engine->open)
-		return 0;
-	expected = (perfopt_arrivals_expected(&engine->arrivals, until - engine->clock) -
-				engine->arrived_before) /
-			   engine->shared->nworkers;
-	return expected > engine->mine->begun ? (uint64) (expected - engine->mine->begun) : 0;
+	while (at != PG_INT64_MAX && engine->clock + at <= until)
+	{
+		n++;
+		if (!perfopt_arrivals_next(&arrivals, &random, &at))
+			break;
+	}
+	return n;
 }

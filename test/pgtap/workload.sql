@@ -5,7 +5,7 @@
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS perfopt;
-SELECT plan(51);
+SELECT plan(53);
 
 CREATE SCHEMA workload;
 CREATE TABLE workload.seen (what text, a int8, b text, pid int DEFAULT pg_backend_pid(), at timestamptz DEFAULT clock_timestamp());
@@ -158,6 +158,10 @@ SELECT ok((SELECT (o).throughput BETWEEN 196 AND 204 FROM pg_temp.last_run() o),
 SELECT pg_temp.scenario('SELECT pg_sleep(0.05)') \g /dev/null
 SELECT is(pg_temp.run('{"users": 1, "duration": "2 s", "rate": 40, "options": {"arrivals": "even"}}'), 'ok', 'twice what one user can do');
 SELECT ok((SELECT (o).max_ms > 700 FROM pg_temp.last_run() o), 'makes calls wait, and the wait is counted');
+SELECT ok((SELECT unserved BETWEEN 25 AND 60 FROM perfopt.test_run WHERE run_id = current_setting('workload.run')::bigint), 'those that never began are counted too');
+SELECT pg_temp.scenario('SELECT 1') \g /dev/null
+SELECT pg_temp.run('{"users": 20, "duration": "2 s", "rate": 500}') \g /dev/null
+SELECT cmp_ok((SELECT unserved FROM perfopt.test_run WHERE run_id = current_setting('workload.run')::bigint), '<=', 20::bigint, 'chance alone leaves none');
 
 SELECT * FROM finish();
 DELETE FROM perfopt.scenario WHERE name = 'workload';
