@@ -207,6 +207,8 @@ extern void load_user_due(Engine *engine, User *user);
 extern void load_user_stop(Engine *engine, User *user);
 extern void load_user_done(Engine *engine, Session *session, int64 now); /* with an iteration */
 extern void load_session_free(Engine *engine, Session *session); /* it is connected, and idle */
+extern void load_session_taken(Engine *engine,
+							   Session *session); /* it is idle, and no longer free */
 extern void load_arrivals_due(Engine *engine);
 
 /* How many calls have arrived by then and not begun. */

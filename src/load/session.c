@@ -215,6 +215,8 @@ connection_failed(Engine *engine, Session *session)
 
 	if (session->state == SESSION_IDLE && engine->clock == 0)
 		engine->nready--;
+	if (engine->pool && session->state == SESSION_IDLE)
+		load_session_taken(engine, session);
 	load_session_close(engine, session);
 	session->failed = false;
 

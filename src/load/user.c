@@ -430,6 +430,17 @@ load_session_free(Engine *engine, Session *session)
 	}
 }
 
+void
+load_session_taken(Engine *engine, Session *session)
+{
+	Session **link = &engine->free_sessions;
+
+	while (*link != NULL && *link != session)
+		link = &(*link)->next;
+	if (*link != NULL)
+		*link = session->next;
+}
+
 /* Those that are drawn from here on, without drawing them. */
 uint64
 load_arrivals_backlog(const Engine *engine, int64 until)

@@ -5,7 +5,7 @@
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS perfopt;
-SELECT plan(53);
+SELECT plan(57);
 
 CREATE SCHEMA workload;
 CREATE TABLE workload.seen (what text, a int8, b text, pid int DEFAULT pg_backend_pid(), at timestamptz DEFAULT clock_timestamp());
@@ -150,6 +150,34 @@ SELECT pg_temp.scenario('INSERT INTO workload.seen (what) SELECT ''x'' FROM pg_s
 SELECT is(pg_temp.run('{"users": 20, "duration": "2 s", "options": {"connections": 3}}'), 'ok', 'users share connections');
 SELECT is((SELECT count(DISTINCT pid) FROM workload.seen), 3::bigint, 'so many');
 SELECT ok((SELECT (o).p50_ms BETWEEN 100 AND 250 FROM pg_temp.last_run() o), 'and waiting for one counts as response time');
+
+-- One that breaks while nobody uses it is not handed out, nor twice when it is back.
+SELECT pg_temp.scenario('INSERT INTO workload.seen (what) SELECT ''x'' FROM pg_sleep(0.02)') \g /dev/null
+SELECT perfopt.start_test('{"scenario": "workload", "users": 10, "duration": "6 s", "think_time": "0.1 s", "options": {"connections": 3}}'::jsonb) AS run \gset
+CREATE FUNCTION pg_temp.break_idle(run bigint) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE
+  victim int;
+BEGIN
+  FOR i IN 1 .. 500 LOOP
+    PERFORM pg_stat_clear_snapshot();
+    IF (SELECT calls > 10 FROM perfopt.test_progress(run)) THEN
+      -- The one that would be used next, while another waits behind it.
+      SELECT max(pid) FILTER (WHERE n = 1) INTO victim
+      FROM (SELECT pid, row_number() OVER (ORDER BY state_change DESC) AS n FROM pg_stat_activity
+            WHERE application_name = 'perfopt run ' || run AND state = 'idle') s HAVING count(*) >= 2;
+      IF pg_terminate_backend(victim) THEN
+        RETURN victim;
+      END IF;
+    END IF;
+    PERFORM pg_sleep(0.01);
+  END LOOP;
+  RETURN NULL;
+END $$;
+SELECT pg_temp.break_idle(:run) AS broken \gset
+SELECT cmp_ok(:broken, '>', 0, 'a free connection of a pool breaks');
+SELECT is(perfopt.wait_test(:run, '20 s'), 'finished', 'and the test goes on to its end');
+SELECT is((SELECT connections_lost FROM perfopt.test_run WHERE run_id = :run), 1::bigint, 'with it made again');
+SELECT is((SELECT count(DISTINCT pid) FROM workload.seen WHERE pid <> :broken AND at > (SELECT max(at) - interval '2 s' FROM workload.seen)), 3::bigint, 'and all of them in use');
 
 -- A rate: calls arrive whether or not others have ended.
 SELECT pg_temp.scenario('INSERT INTO workload.seen (what) VALUES (''x'')') \g /dev/null
