@@ -26,9 +26,9 @@
 /* By then the cycle that was asked for at a trial's end is over. */
 #define SATURATION_SLACK_NS LOAD_NS_PER_S
 
-/* Beyond these the generator may have been slower than the target. */
-#define MAX_GENERATOR_CPU 0.8
+/* A generator that is later than this may have been slower than the target; of few times that is chance. */
 #define MAX_LAG_OF_OBJECTIVE 0.1
+#define LAG_MIN_TIMES 100
 
 typedef struct Conclusion
 {
@@ -229,14 +229,15 @@ generator_problem(const Conclusion *conclusion)
 {
 	const LoadShared *shared = conclusion->run->shared;
 	double objective = latency_objective(conclusion->config);
-	double lag = perfopt_histogram_quantile(load_summary_lag(shared), 0.99);
+	const PerfoptHistogram *lags = load_summary_lag(shared);
+	double lag = perfopt_histogram_quantile(lags, 0.99);
 	double cpu = load_summary_generator_cpu(shared);
 
-	if (cpu > MAX_GENERATOR_CPU)
+	if (cpu > LOAD_MAX_GENERATOR_CPU)
 		return psprintf("a load worker used %.0f %% of a processor, so the load generator may have "
 						"been the bottleneck: give it more \"workers\"",
 						100 * cpu);
-	if (lag > MAX_LAG_OF_OBJECTIVE * objective)
+	if (lags->count >= LAG_MIN_TIMES && lag > MAX_LAG_OF_OBJECTIVE * objective)
 		return psprintf("the load generator was late by %.3g ms (p99), more than a tenth of the "
 						"objective of %g ms: lower the load, or raise \"workers\"",
 						lag, objective);

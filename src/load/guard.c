@@ -87,17 +87,9 @@ take_snapshot(const LoadShared *shared, const Watch *watch, Snapshot *to)
 static uint64
 calls_needed(LoadMetric metric)
 {
-	switch (metric)
-	{
-		case LOAD_METRIC_P90:
-			return 10;
-		case LOAD_METRIC_P95:
-			return 20;
-		case LOAD_METRIC_P99:
-			return 100;
-		default:
-			return 1;
-	}
+	double q = load_metric_quantile(metric);
+
+	return isnan(q) ? 1 : (uint64) rint(1 / (1 - q));
 }
 
 static void

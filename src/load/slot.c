@@ -51,24 +51,27 @@ variant_of(const Engine *engine, int slot)
 	return (int) ((draw ^ (uint64) slot) & 1);
 }
 
+static int
+slots_in_all(const Engine *engine)
+{
+	return (int) (engine->config->duration_ns / engine->config->slot_ns) / 2 * 2;
+}
+
 static void
 write_slot(Engine *engine, int slot)
 {
 	LoadSecond *counters = engine->slots[slot & 1];
 	double seconds = (engine->config->slot_ns - lead_ns(engine)) / (double) LOAD_NS_PER_S;
 
+	/* What is left of the duration after the last pair is nobody's. */
+	if (slot >= slots_in_all(engine))
+		return;
 	load_record_slot(engine, slot / 2, variant_of(engine, slot), seconds, counters);
 	for (int i = 0; i < engine->config->noperations; i++)
 	{
 		counters[i].calls = counters[i].errors = 0;
 		perfopt_histogram_reset(counters[i].latency);
 	}
-}
-
-static int
-slots_in_all(const Engine *engine)
-{
-	return (int) (engine->config->duration_ns / engine->config->slot_ns) / 2 * 2;
 }
 
 int

@@ -30,8 +30,6 @@
 #define BACKLOG_S 0.2
 #define BACKLOG_CALLS 5
 
-#define MAX_GENERATOR_CPU 0.85
-
 /* The least load that is tried when the first is too much already. */
 #define MIN_SHARE 64
 
@@ -39,16 +37,6 @@ static LoadLevel level;
 static PerfoptTrial trial;
 static bool trying = false;
 static int64 cpu_before;
-
-static int64
-generator_cpu(const LoadShared *shared)
-{
-	int64 most = 0;
-
-	for (int i = 0; i < shared->nworkers; i++)
-		most = Max(most, load_run_worker(shared, i)->cpu_ns);
-	return most;
-}
 
 void
 load_stress_init(LoadRun *run, const LoadConfig *config)
@@ -67,7 +55,7 @@ begin_trial(Engine *engine)
 	int64 length = config->duration_ns * trial.length;
 
 	level = load_run_set_level(engine->run, trial.level, config->settle_ns, length * MAX_EXTENSION);
-	cpu_before = generator_cpu(engine->shared);
+	cpu_before = load_summary_generator_ns(engine->shared);
 	trying = true;
 	load_run_ask_collector();
 }
@@ -109,7 +97,7 @@ first_failure(const Engine *engine, const LoadRow *rows, double seconds, double 
 	double arrived = trial.level * seconds;
 	double slack = config->even ? 0 : CHANCE / sqrt(Max(arrived, 1));
 
-	if (generator > MAX_GENERATOR_CPU)
+	if (generator > LOAD_MAX_GENERATOR_CPU)
 		return LOAD_CRITERION_GENERATOR;
 	for (int i = 0; i < config->nthresholds; i++)
 	{
@@ -163,7 +151,7 @@ end_trial(Engine *engine, int64 length_ns)
 	shared->result_ns = length_ns;
 	rows = load_summary_rows(shared);
 	criterion = first_failure(engine, rows, length_ns / (double) LOAD_NS_PER_S,
-							  (generator_cpu(shared) - cpu_before) / (double) passed);
+							  (load_summary_generator_ns(shared) - cpu_before) / (double) passed);
 	note_trial(stress, &rows[engine->config->noperations], length_ns, criterion);
 	perfopt_breaking_report(&stress->search, criterion == PERFOPT_BREAKING_NO_CRITERION, criterion);
 	pfree(rows);

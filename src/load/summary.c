@@ -283,15 +283,22 @@ load_summary_unserved(const LoadShared *shared)
 	return unserved;
 }
 
-double
-load_summary_generator_cpu(const LoadShared *shared)
+int64
+load_summary_generator_ns(const LoadShared *shared)
 {
-	int64 passed = elapsed(shared);
 	int64 most = 0;
 
 	for (int i = 0; i < shared->nworkers; i++)
 		most = Max(most, load_run_worker(shared, i)->cpu_ns);
-	return passed > 0 ? (double) most / passed : NAN;
+	return most;
+}
+
+double
+load_summary_generator_cpu(const LoadShared *shared)
+{
+	int64 passed = elapsed(shared);
+
+	return passed > 0 ? (double) load_summary_generator_ns(shared) / passed : NAN;
 }
 
 uint64

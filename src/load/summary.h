@@ -53,7 +53,11 @@ extern PerfoptHistogram *load_summary_service(const LoadShared *shared, int oper
 extern PerfoptHistogram *load_summary_lag(const LoadShared *shared);
 extern uint64 load_summary_unserved(const LoadShared *shared);
 
-/* The share of a processor that the busiest worker used, 0..1; NaN when it is not known. */
+/* Beyond this share of a processor a load worker may have been slower than the target. */
+#define LOAD_MAX_GENERATOR_CPU 0.8
+
+/* CPU time of the busiest worker since the clock started; and its share, NaN when it is not known. */
+extern int64 load_summary_generator_ns(const LoadShared *shared);
 extern double load_summary_generator_cpu(const LoadShared *shared);
 
 /* Connections lost during the test, and the first message. */

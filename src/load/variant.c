@@ -118,6 +118,7 @@ load_variant_script(const LoadVariant *variant, const char *operation)
 static void
 add_role_settings(LoadVariant *variant, const char *role)
 {
+	MemoryContext context = CurrentMemoryContext;
 	Oid types[] = { TEXTOID };
 	Datum values[] = { CStringGetTextDatum(role) };
 
@@ -130,6 +131,8 @@ add_role_settings(LoadVariant *variant, const char *role)
 		" LEFT JOIN LATERAL pg_catalog.unnest(s.setconfig) c ON true"
 		" WHERE r.rolname = $1 ORDER BY s.setdatabase",
 		lengthof(types), types, values, NULL, true, 0);
+	/* SPI leaves its own context behind, which goes with it. */
+	MemoryContextSwitchTo(context);
 	if (SPI_processed == 0)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("role \"%s\" of a variant does not exist", role)));

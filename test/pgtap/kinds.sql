@@ -6,7 +6,7 @@ SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS dblink;
 CREATE EXTENSION IF NOT EXISTS perfopt;
-SELECT plan(56);
+SELECT plan(61);
 
 INSERT INTO perfopt.scenario (name) VALUES ('kinds'), ('kinds_quick'), ('kinds_mixed');
 -- One at a time for ten milliseconds: a hundred a second and no more.
@@ -23,6 +23,13 @@ BEGIN
   PERFORM set_config('kinds.run', run::text, false);
 END $$;
 CREATE TEMP VIEW t AS SELECT * FROM perfopt.test_run WHERE run_id = current_setting('kinds.run')::bigint;
+
+-- A warm-up, which runs beside the next ones: 200 ms a call for twenty seconds, and 50 ms from then on.
+CREATE TABLE kinds_warm AS SELECT clock_timestamp() + interval '20 s' AS until;
+INSERT INTO perfopt.scenario (name) VALUES ('kinds_warm');
+INSERT INTO perfopt.operation (scenario, name, script) VALUES
+  ('kinds_warm', 'op', 'SELECT pg_sleep(CASE WHEN clock_timestamp() < until THEN 0.2 ELSE 0.05 END) FROM kinds_warm');
+SELECT perfopt.start_test('{"scenario": "kinds_warm", "users": 2, "duration": "75 s"}'::jsonb) AS warm \gset
 
 -- Thresholds.
 SELECT pg_temp.run('{"scenario": "kinds_mixed", "users": 2, "duration": "2 s",
@@ -142,6 +149,21 @@ SELECT ok((SELECT count(*) BETWEEN 36 AND 40 AND count(DISTINCT pair) * 2 = coun
            WHERE run_id = (SELECT max(run_id) FROM perfopt.test_run)), 'slots go in pairs');
 SELECT is_empty($$SELECT * FROM perfopt.ab_test('{"scenario": "kinds_ab", "users": 3, "duration": "10 s", "options": {"slot": "0.4 s"}}', '{}', '{}')
   WHERE verdict = 'REGRESSION'$$, 'two that are the same are not called different');
+-- What a variant can be: the settings of a role, and settings by name; the script tells what it sees.
+CREATE ROLE kinds_role;
+ALTER ROLE kinds_role SET work_mem = '7MB';
+INSERT INTO perfopt.scenario (name) VALUES ('kinds_seen');
+INSERT INTO perfopt.operation (scenario, name, script, checks) VALUES
+  ('kinds_seen', 'op', 'SELECT current_setting(''work_mem'') FROM pg_sleep(0.01)', '[{"value": "7MB"}]');
+SELECT perfopt.wait_test(perfopt.start_test('{"kind": "ab", "scenario": "kinds_seen", "users": 1, "duration": "2.7 s", "options": {"slot": "0.2 s"},
+  "variant_a": {"settings": {"work_mem": "6MB"}}, "variant_b": {"role": "kinds_role"}}'::jsonb)) \g /dev/null
+SELECT is((SELECT string_agg(DISTINCT variant || ' ' || (errors > 0) || ' ' || (errors = calls), ', ') FROM perfopt.test_slot
+           WHERE run_id = (SELECT max(run_id) FROM perfopt.test_run)), 'a true true, b false false', 'sessions of a variant have its settings');
+SELECT is((SELECT count(*) FROM perfopt.test_slot WHERE run_id = (SELECT max(run_id) FROM perfopt.test_run) AND pair > 5), 0::bigint,
+  'what is left after the last pair counts for nobody');
+SELECT throws_ok($$SELECT perfopt.start_test('{"kind": "ab", "scenario": "kinds_seen", "variant_a": {}, "variant_b": {"role": "kinds_nobody"}}'::jsonb)$$, '42704',
+  'role "kinds_nobody" of a variant does not exist', 'a role that is not there is refused');
+DROP ROLE kinds_role;
 SELECT throws_ok($$SELECT perfopt.ab_test('{"scenario": "kinds_ab"}', '{}', '{"scripts": {"nop": "SELECT 1"}}')$$, '42704',
   'a variant has a script for "nop", which scenario "kinds_ab" does not have', 'a script of no operation is refused');
 
@@ -154,6 +176,13 @@ SELECT throws_ok($$INSERT INTO perfopt.test_template (name, description, config)
   'a load test has no setting "userz"', 'so is one with settings that no test has');
 SELECT lives_ok($$DO 'DECLARE c jsonb; BEGIN FOR c IN SELECT config FROM perfopt.test_template LOOP PERFORM perfopt.check_test(c); END LOOP; END'$$,
   'those that come with it are good');
+
+-- The warm-up is over by now.
+SELECT perfopt.wait_test(:warm) \g /dev/null
+SELECT is((SELECT steady || ' ' || (measured_from >= clock_at + interval '15 s') FROM perfopt.test_run WHERE run_id = :warm), 'steady true',
+  'warm-up is found and left out');
+SELECT ok((SELECT max_ms < 150 AND p50_ms BETWEEN 50 AND 90 AND throughput BETWEEN 22 AND 40 FROM perfopt.test_report(:warm) WHERE operation = 'op'),
+  'of what a test reports');
 
 -- Waiting without a snapshot.
 SELECT throws_ok($$CALL perfopt.run_test('{"scenario": "kinds_quick"}')$$, '2D000', NULL, 'run_test refuses to be called in a transaction');
@@ -178,4 +207,4 @@ SELECT dblink_disconnect('runner') \g /dev/null
 
 SELECT * FROM finish();
 DELETE FROM perfopt.scenario WHERE name LIKE 'kinds%';
-DROP TABLE kinds_growing, kinds_work;
+DROP TABLE kinds_growing, kinds_work, kinds_warm;
