@@ -6,7 +6,7 @@ SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS dblink;
 CREATE EXTENSION IF NOT EXISTS perfopt;
-SELECT plan(61);
+SELECT plan(62);
 
 INSERT INTO perfopt.scenario (name) VALUES ('kinds'), ('kinds_quick'), ('kinds_mixed');
 -- One at a time for ten milliseconds: a hundred a second and no more.
@@ -132,10 +132,29 @@ SELECT ok((SELECT (resources ->> 'rows')::float8 BETWEEN 49 AND 51 AND (resource
            FROM perfopt.test_operation WHERE run_id = (SELECT run_id FROM t) AND operation = 'write'), 'and what its calls used');
 SELECT ok((SELECT (resources ->> 'wal_bytes')::float8 < 10 FROM perfopt.test_operation WHERE run_id = (SELECT run_id FROM t) AND operation = 'wait'),
   'each its own');
-CHECKPOINT;
 SELECT pg_temp.run('{"scenario": "kinds_quick", "users": 1, "duration": "1 s"}') \g /dev/null
 SELECT is((SELECT count(*) FROM perfopt.test_blockers((SELECT run_id FROM t))), 0::bigint, 'nobody blocked a test that takes no locks');
-SELECT lives_ok('SELECT * FROM perfopt.test_marks((SELECT run_id FROM t))', 'checkpoints and vacuums can be asked for');
+-- Somebody holds the lock that its calls want, while a checkpoint is made.
+INSERT INTO perfopt.scenario (name) VALUES ('kinds_blocked');
+INSERT INTO perfopt.operation (scenario, name, script) VALUES ('kinds_blocked', 'op', 'SELECT pg_advisory_xact_lock(4712)');
+SELECT format('host=%s port=%s dbname=%s user=%s', split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'),
+  current_database(), current_user) AS here \gset
+SELECT dblink_connect('holder', :'here') \g /dev/null
+SELECT pid FROM dblink('holder', 'SELECT pg_advisory_lock(4712)::text, pg_backend_pid()') AS h (locked text, pid int) \gset
+SELECT perfopt.start_test('{"scenario": "kinds_blocked", "users": 2, "duration": "3 s"}'::jsonb) AS run \gset
+DO $$
+BEGIN
+  FOR i IN 1 .. 500 LOOP
+    EXIT WHEN (SELECT count(*) = 2 FROM pg_locks WHERE locktype = 'advisory' AND objid = 4712 AND NOT granted);
+    PERFORM pg_sleep(0.01);
+  END LOOP;
+END $$;
+CHECKPOINT;
+SELECT perfopt.collect_now() \g /dev/null
+SELECT dblink_disconnect('holder') \g /dev/null
+SELECT perfopt.wait_test(:run) \g /dev/null
+SELECT is((SELECT blocker_pid || ' ' || waiters FROM perfopt.test_blockers(:run) LIMIT 1), :pid || ' 2', 'who blocked its calls is known, and how many');
+SELECT ok(EXISTS (SELECT FROM perfopt.test_marks(:run) WHERE what = 'checkpoint'), 'a checkpoint in the midst of it is marked');
 
 -- A/B: the same work, but that one variant takes twice as long; and the same twice.
 INSERT INTO perfopt.scenario (name) VALUES ('kinds_ab');
@@ -186,8 +205,6 @@ SELECT ok((SELECT max_ms < 150 AND p50_ms BETWEEN 50 AND 90 AND throughput BETWE
 
 -- Waiting without a snapshot.
 SELECT throws_ok($$CALL perfopt.run_test('{"scenario": "kinds_quick"}')$$, '2D000', NULL, 'run_test refuses to be called in a transaction');
-SELECT format('host=%s port=%s dbname=%s user=%s', split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'),
-  current_database(), current_user) AS here \gset
 SELECT dblink_connect('runner', :'here'), dblink_send_query('runner', $$CALL perfopt.run_test('{"scenario": "kinds_quick", "users": 1, "duration": "2 s", "options": {"progress": 0}}')$$) \g /dev/null
 CREATE FUNCTION pg_temp.caller_waits() RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
