@@ -7,6 +7,7 @@
 #ifndef PERFOPT_EXPRESSION_CODE_H
 #define PERFOPT_EXPRESSION_CODE_H
 
+#include "load/characters.h"
 #include "load/expression.h"
 
 /* How much of a text an error message quotes. */
@@ -92,18 +93,6 @@ static inline bool
 leaves_value(Op op)
 {
 	return op < OP_JUMP || op > OP_OR;
-}
-
-static inline bool
-is_space(char c)
-{
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
-}
-
-static inline bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
 }
 
 /* For "%.*s": how much of this to quote, without cutting a UTF-8 character in two. */

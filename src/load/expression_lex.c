@@ -46,19 +46,6 @@ static const Operator operators[] = {
 	{ "/", OP_DIVIDE, PRODUCT },   { "%", OP_MODULO, PRODUCT },
 };
 
-static bool
-is_name_start(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
-		   (unsigned char) c >= 0x80;
-}
-
-static bool
-is_name(char c)
-{
-	return is_name_start(c) || is_digit(c);
-}
-
 bool
 perfopt_lexer_fail(Lexer *lexer, const char *at, const char *message, const char *hint)
 {

@@ -15,6 +15,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 
+#include "load/characters.h"
 #include "load/import.h"
 
 static int
@@ -39,24 +40,6 @@ refuse(const Import *import, size_t offset, const char *what, const char *hint)
 										   pg_mbcliplen(from, length, 60), from)
 							   : 0,
 					hint != NULL ? errhint("%s", hint) : 0));
-}
-
-static bool
-is_space(char c)
-{
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
-}
-
-static bool
-begins_name(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || IS_HIGHBIT_SET(c);
-}
-
-static bool
-is_name(char c)
-{
-	return begins_name(c) || (c >= '0' && c <= '9');
 }
 
 static size_t
@@ -127,7 +110,7 @@ use_names(Import *import, PerfoptStretch text)
 
 	for (; p < end; p++)
 	{
-		size_t length = *p == ':' && begins_name(p[1]) ? name_length(p + 1) : 0;
+		size_t length = *p == ':' && is_name_start(p[1]) ? name_length(p + 1) : 0;
 		int number;
 
 		if (length == 0)
@@ -147,7 +130,7 @@ check_quoted(const Import *import, const char *from, const char *end)
 
 		if (p[0] == ':' && p[1] == ':')
 			p++;
-		else if (p[0] == ':' && begins_name(p[1]))
+		else if (p[0] == ':' && is_name_start(p[1]))
 		{
 			length = name_length(p + 1);
 			if (find_name(import, p + 1, length) >= 0)

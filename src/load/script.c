@@ -12,6 +12,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "load/characters.h"
+
 /* A two-character variable may become "$64". */
 #define GROWTH 2
 
@@ -27,31 +29,6 @@ typedef struct Scan
 	int brackets;
 	bool begun; /* something other than space and comments was seen */
 } Scan;
-
-static bool
-is_space(char c)
-{
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
-}
-
-static bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static bool
-is_name_start(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
-		   (unsigned char) c >= 0x80;
-}
-
-static bool
-is_name(char c)
-{
-	return is_name_start(c) || is_digit(c);
-}
 
 /* In SQL, names may hold a dollar sign too. */
 static bool
