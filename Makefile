@@ -29,8 +29,13 @@ SQL_PIECES = $(wildcard \
 	src/load/kinds.sql \
 	src/load/beside.sql \
 	src/load/compare.sql \
+	src/alert/threshold.sql \
+	src/alert/alert.sql \
+	src/alert/threshold_default.sql \
+	src/alert/delivery.sql \
 	src/diagnose/diagnose.sql \
 	src/advise/advise.sql \
+	src/alert/health.sql \
 	src/privileges.sql)
 
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql

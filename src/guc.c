@@ -22,6 +22,7 @@ int perfopt_max_series = 20000;
 int perfopt_probe_timeout_ms = 2000;
 int perfopt_retention_1hour_min = 3 * 365 * 24 * 60;
 int perfopt_retention_5min_min = 90 * 24 * 60;
+int perfopt_retention_events_min = 365 * 24 * 60;
 int perfopt_retention_raw_min = 7 * 24 * 60;
 int perfopt_sampling_frequency = 10;
 int perfopt_top_statements = 50;
@@ -98,6 +99,11 @@ perfopt_guc_init(void)
 		"They go by weeks: seven days are dropped together when the last is older than this.",
 		&perfopt_retention_5min_min, 90 * 24 * 60, 60, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN, NULL,
 		NULL, NULL);
+
+	DefineCustomIntVariable("perfopt.retention_events",
+							"How long events and resolved alerts are kept.", NULL,
+							&perfopt_retention_events_min, 365 * 24 * 60, 60, INT_MAX, PGC_SIGHUP,
+							GUC_UNIT_MIN, NULL, NULL, NULL);
 
 	DefineCustomIntVariable(
 		"perfopt.retention_raw", "How long raw samples are kept.",

@@ -14,6 +14,7 @@ extern int perfopt_max_series;             /* perfopt.max_series */
 extern int perfopt_probe_timeout_ms;       /* perfopt.probe_timeout */
 extern int perfopt_retention_1hour_min;    /* perfopt.retention_1hour */
 extern int perfopt_retention_5min_min;     /* perfopt.retention_5min */
+extern int perfopt_retention_events_min;   /* perfopt.retention_events */
 extern int perfopt_retention_raw_min;      /* perfopt.retention_raw */
 extern int perfopt_sampling_frequency;     /* perfopt.sampling_frequency, Hz; 0 is off */
 extern int perfopt_top_statements;         /* perfopt.top_statements, 0 is off */

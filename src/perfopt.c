@@ -7,6 +7,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 
+#include "alert/alert.h"
 #include "collect/collect.h"
 #include "guc.h"
 #include "sampler/sampler.h"
@@ -24,6 +25,13 @@ static const PerfoptWorkerDef workers[] = {
 	  perfopt_prober_cycle },
 };
 
+static const PerfoptDuty duties[] = {
+	{ "alerts", 0, perfopt_alert_evaluate_duty, perfopt_alert_evaluate_failed },
+	{ "events", 60 * 60 * 1000, perfopt_alert_forget_duty, NULL },
+};
+
+static const PerfoptSource *const prober_sources[] = { &perfopt_delivery_source };
+
 PGDLLEXPORT void _PG_init(void);
 
 void
@@ -38,5 +46,7 @@ _PG_init(void)
 	perfopt_shmem_init();
 	perfopt_sampler_install_hooks();
 	perfopt_worker_install_hooks();
+	perfopt_collect_set_duties(duties, lengthof(duties));
+	perfopt_prober_set_sources(prober_sources, lengthof(prober_sources));
 	perfopt_worker_register(workers, lengthof(workers));
 }

@@ -33,6 +33,7 @@
 #define MAINTAIN_INTERVAL_MS (60 * 1000)
 #define MINUTE_MS (55 * 1000) /* every other cycle, be it a moment early */
 #define MAX_SOURCES 32
+#define MAX_DUTIES 8
 #define MAX_LABELS 8
 
 static const PerfoptSource collector_sources[] = {
@@ -604,6 +605,81 @@ perfopt_collect_is_own(const char *name)
 		   perfopt_prober_is_own(name);
 }
 
+static const char *
+dimension_among(const PerfoptSource *sources, int nsources, const char *name)
+{
+	for (int i = 0; i < nsources; i++)
+		if (strcmp(sources[i].name, name) == 0)
+			return sources[i].dimension;
+	return NULL;
+}
+
+const char *
+perfopt_collect_dimension(const char *source)
+{
+	const char *dimension =
+		dimension_among(collector_sources, lengthof(collector_sources), source);
+
+	return dimension != NULL ? dimension : perfopt_prober_dimension(source);
+}
+
+static const PerfoptDuty *duties = NULL;
+static int nduties = 0;
+
+void
+perfopt_collect_set_duties(const PerfoptDuty *table, int n)
+{
+	Assert(n <= MAX_DUTIES);
+	duties = table;
+	nduties = n;
+}
+
+static void
+run_duty(const PerfoptDuty *duty, TimestampTz now)
+{
+	const double wall_from = clock_ms(CLOCK_MONOTONIC);
+	const double cpu_from = clock_ms(CLOCK_PROCESS_CPUTIME_ID);
+	char *volatile error = NULL;
+
+	PG_TRY();
+	{
+		begin_transaction();
+		if (perfopt_extension_hold() == PERFOPT_EXTENSION_READY)
+		{
+			SPI_connect();
+			duty->run(now);
+			SPI_finish();
+		}
+		commit_transaction();
+	}
+	PG_CATCH();
+	{
+		error = caught_error();
+		if (duty->failed != NULL)
+			duty->failed();
+	}
+	PG_END_TRY();
+	perfopt_collect_note(duty->name, "", error, clock_ms(CLOCK_PROCESS_CPUTIME_ID) - cpu_from,
+						 clock_ms(CLOCK_MONOTONIC) - wall_from);
+}
+
+static void
+run_duties(void)
+{
+	static TimestampTz last_run[MAX_DUTIES];
+	TimestampTz now = GetCurrentTimestamp();
+
+	for (int i = 0; i < nduties; i++)
+	{
+		if (duties[i].interval_ms > 0 && now >= last_run[i] &&
+			!TimestampDifferenceExceeds(last_run[i], now, duties[i].interval_ms))
+			continue;
+		last_run[i] = now;
+		run_duty(&duties[i], now);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
 const char *
 perfopt_collector_cycle(void)
 {
@@ -613,7 +689,9 @@ perfopt_collector_cycle(void)
 	maintain();
 	problem =
 		perfopt_collect_run("collector", collector_sources, lengthof(collector_sources), NULL);
-	if (problem != NULL)
+	if (problem == NULL)
+		run_duties();
+	else
 	{
 		/* Nobody will ask for what was sampled while there is nowhere to keep it. */
 		PerfoptSessionCounts discarded;

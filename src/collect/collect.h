@@ -32,6 +32,27 @@ typedef struct PerfoptSource
 	void (*start)(PerfoptLoop *loop);
 } PerfoptSource;
 
+/*
+ * What other rooms do in the collector each time that a cycle's samples are committed: in a transaction of
+ * its own, under SPI, with the extension held in place.  An ERROR ends it for this time, and is noted and
+ * logged like a source's; `failed` then says to forget what is not committed, where there is such a thing.
+ */
+typedef struct PerfoptDuty
+{
+	const char *name; /* as its row in perfopt.source_status */
+	int interval_ms;  /* at least this long between two times; 0 is each cycle */
+	void (*run)(TimestampTz now);
+	void (*failed)(void);
+} PerfoptDuty;
+
+/* At _PG_init: static tables of rooms that this one knows nothing of. */
+extern void perfopt_collect_set_duties(const PerfoptDuty *duties, int nduties);
+extern void perfopt_prober_set_sources(const PerfoptSource *const *sources, int nsources);
+
+/* The dimension of a source, of the collector or the prober, or NULL. */
+extern const char *perfopt_collect_dimension(const char *source);
+extern const char *perfopt_prober_dimension(const char *source);
+
 /* Workers' cycles. */
 extern long perfopt_collect_interval_ms(void);
 extern const char *perfopt_collector_cycle(void);

@@ -20,7 +20,7 @@ COMMENT ON TABLE perfopt.blocking IS
 CREATE FUNCTION perfopt.read_source_status(
   OUT source text, OUT target text, OUT state text, OUT last_success timestamptz,
   OUT last_error text, OUT cycles bigint, OUT errors bigint, OUT cpu_ms float8, OUT wall_ms float8,
-  OUT last_error_at timestamptz)
+  OUT last_error_at timestamptz, OUT dimension text)
 RETURNS SETOF record
 LANGUAGE c STRICT VOLATILE AS 'MODULE_PATHNAME', 'perfopt_source_status';
 COMMENT ON FUNCTION perfopt.read_source_status() IS
@@ -29,7 +29,7 @@ COMMENT ON FUNCTION perfopt.read_source_status() IS
 CREATE VIEW perfopt.source_status AS
   SELECT source, target, state, last_success, last_error, cycles, errors,
          round(cpu_ms::numeric, 3)::float8 AS cpu_ms, round(wall_ms::numeric, 3)::float8 AS wall_ms,
-         last_error_at
+         last_error_at, dimension
   FROM perfopt.read_source_status()
   ORDER BY state, source, target;
 COMMENT ON VIEW perfopt.source_status IS

@@ -578,6 +578,11 @@ set_options(Transfer *transfer)
 		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
 	else if (request->method != NULL)
 		curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+	if (request->content != NULL)
+	{
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) strlen(request->content));
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->content);
+	}
 	set_callbacks(transfer);
 	set_tls(transfer);
 	set_secrets(transfer);
@@ -727,6 +732,7 @@ copy_request(Transfer *transfer, const PerfoptHttpRequest *request)
 	*own = *request;
 	own->url = copy(context, request->url);
 	own->method = copy(context, request->method);
+	own->content = copy(context, request->content);
 	own->user = copy(context, request->user);
 	own->password = copy(context, request->password);
 	own->token = copy(context, request->token);

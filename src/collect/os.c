@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 #include <limits.h>
+#include <math.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -113,6 +114,14 @@ const PerfoptMetric perfopt_os_metrics[] = {
 		COUNTER("node_tcp_retrans_segs_total", "segments", "TCP segments sent again"),
 	[PERFOPT_OS_TCP_LISTEN_OVERFLOWS] = COUNTER("node_tcp_listen_overflows_total", "connections",
 												"Connections lost because a listen queue was full"),
+	[PERFOPT_OS_CPU_BUSY_RATIO] =
+		GAUGE("node_cpu_busy_ratio", "ratio",
+			  "Share of all processors' time since the cycle before that was neither idle nor iowait"),
+	[PERFOPT_OS_MEMORY_AVAILABLE_RATIO] = GAUGE("node_memory_available_ratio", "ratio",
+												"Available memory by usable memory"),
+	[PERFOPT_OS_FILESYSTEM_AVAIL_RATIO] =
+		GAUGE("node_filesystem_avail_ratio", "ratio",
+			  "Free space that the server may use, by that and what is used"),
 };
 const int perfopt_os_nmetrics = lengthof(perfopt_os_metrics);
 StaticAssertDecl(lengthof(perfopt_os_metrics) == PERFOPT_OS_NUM_METRICS,
@@ -125,11 +134,56 @@ label_name(PerfoptOsMetric metric)
 	return metric == PERFOPT_OS_CPU_SECONDS ? "mode" : "device";
 }
 
+/* What ratios are worked out of, summed up in each cycle. */
+typedef struct Sums
+{
+	double cpu_idle;
+	double cpu_all;
+	double memory_total;
+	double memory_available;
+} Sums;
+
+static Sums sums;
+
+static void
+sum_up(PerfoptOsMetric metric, const char *label, double value)
+{
+	if (metric == PERFOPT_OS_MEMORY_TOTAL)
+		sums.memory_total = value;
+	else if (metric == PERFOPT_OS_MEMORY_AVAILABLE)
+		sums.memory_available = value;
+
+	/* Time of guests is in that of users, too. */
+	else if (metric == PERFOPT_OS_CPU_SECONDS && strncmp(label, "guest", 5) != 0)
+	{
+		sums.cpu_all += value;
+		if (strcmp(label, "idle") == 0 || strcmp(label, "iowait") == 0)
+			sums.cpu_idle += value;
+	}
+}
+
+static void
+add_ratios(PerfoptBatch *batch)
+{
+	static Sums before;
+	double all = sums.cpu_all - before.cpu_all;
+	double idle = sums.cpu_idle - before.cpu_idle;
+
+	if (before.cpu_all > 0 && all > 0 && idle >= 0)
+		perfopt_batch_add(batch, &perfopt_os_metrics[PERFOPT_OS_CPU_BUSY_RATIO], NULL, 0,
+						  Max(rint((1 - idle / all) * 1e4) / 1e4, 0));
+	if (sums.memory_total > 0 && sums.memory_available > 0)
+		perfopt_batch_add(batch, &perfopt_os_metrics[PERFOPT_OS_MEMORY_AVAILABLE_RATIO], NULL, 0,
+						  rint(sums.memory_available / sums.memory_total * 1e4) / 1e4);
+	before = sums;
+}
+
 static void
 add_to_batch(void *arg, PerfoptOsMetric metric, const char *label, double value)
 {
 	PerfoptLabel labels[] = { { label_name(metric), label } };
 
+	sum_up(metric, label, value);
 	perfopt_batch_add(arg, &perfopt_os_metrics[metric], labels, label ? 1 : 0, value);
 }
 
@@ -317,6 +371,12 @@ collect_filesystems(PerfoptBatch *batch)
 		perfopt_batch_add(batch, &perfopt_os_metrics[PERFOPT_OS_FILESYSTEM_SIZE], labels, 2,
 						  (double) fs.f_blocks * fs.f_frsize);
 
+		/* As df counts: what is kept for root is neither free nor used. */
+		if (fs.f_blocks > 0 && fs.f_bavail + fs.f_blocks - fs.f_bfree > 0)
+			perfopt_batch_add(
+				batch, &perfopt_os_metrics[PERFOPT_OS_FILESYSTEM_AVAIL_RATIO], labels, 2,
+				rint((double) fs.f_bavail / (fs.f_bavail + fs.f_blocks - fs.f_bfree) * 1e4) / 1e4);
+
 		/* File systems that make inodes as they go (btrfs) say that they have none. */
 		if (fs.f_files > 0)
 			perfopt_batch_add(batch, &perfopt_os_metrics[PERFOPT_OS_FILESYSTEM_FILES_FREE], labels,
@@ -329,6 +389,7 @@ perfopt_collect_os(PerfoptBatch *batch)
 {
 	const char *stat_text = perfopt_read_file("/proc/stat");
 
+	memset(&sums, 0, sizeof(sums));
 	if (stat_text != NULL)
 		perfopt_procfs_stat(stat_text, (double) sysconf(_SC_CLK_TCK), add_to_batch, batch);
 	collect_with("/proc/loadavg", perfopt_procfs_loadavg, batch);
@@ -342,4 +403,5 @@ perfopt_collect_os(PerfoptBatch *batch)
 	collect_pressure("/proc/pressure/io", PERFOPT_OS_PRESSURE_IO, batch);
 	collect_pressure("/proc/pressure/memory", PERFOPT_OS_PRESSURE_MEMORY, batch);
 	collect_filesystems(batch);
+	add_ratios(batch);
 }

@@ -5,6 +5,10 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
+#include "executor/spi.h"
+
 #include "compat.h"
 #include "collect/collect.h"
 
@@ -12,12 +16,21 @@
 
 enum
 {
-	PENDING_RESTART /* no query delivers it */
+	PENDING_RESTART, /* no query delivers these two */
+	ROLLBACK_RATIO
 };
+
+/* A ratio of fewer transactions than these tells nothing. */
+#define LEAST_TRANSACTIONS 100
+
+#define MAX_DATABASES 200
 
 const PerfoptMetric perfopt_pgstat_metrics[] = {
 	[PENDING_RESTART] = { "pg_settings_pending_restart", DB, PERFOPT_GAUGE, "settings",
 						  "Settings changed in the configuration that wait for a restart" },
+	[ROLLBACK_RATIO] = { "pg_xact_rollback_ratio", DB, PERFOPT_GAUGE, "ratio",
+						 "Share of transactions since the cycle before that were rolled back; absent "
+						 "with fewer than 100" },
 	{ "pg_xact_commit_total", DB, PERFOPT_COUNTER, "transactions", "Transactions committed" },
 	{ "pg_xact_rollback_total", DB, PERFOPT_COUNTER, "transactions", "Transactions rolled back" },
 	{ "pg_blocks_hit_total", DB, PERFOPT_COUNTER, "blocks", "Blocks found in shared buffers" },
@@ -115,12 +128,65 @@ settings_pending_restart(void)
 	return n;
 }
 
+/* Transactions of a database until the cycle before. */
+typedef struct Transactions
+{
+	Oid database;
+	int64 commits;
+	int64 rollbacks;
+} Transactions;
+
+static Transactions *
+transactions_of(Oid database)
+{
+	static Transactions known[MAX_DATABASES];
+	static int n = 0;
+	static int next = 0;
+	Transactions *transactions;
+
+	for (int i = 0; i < n; i++)
+		if (known[i].database == database)
+			return &known[i];
+	transactions = n < MAX_DATABASES ? &known[n++] : &known[next++ % MAX_DATABASES];
+	*transactions = (Transactions){ database, -1, -1 };
+	return transactions;
+}
+
+static void
+add_rollback_ratios(PerfoptBatch *batch)
+{
+	perfopt_collect_select("SELECT datid, datname::pg_catalog.text, xact_commit, xact_rollback"
+						   " FROM pg_catalog.pg_stat_database WHERE datname IS NOT NULL");
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple tuple = SPI_tuptable->vals[i];
+		TupleDesc desc = SPI_tuptable->tupdesc;
+		bool isnull;
+		Transactions *before =
+			transactions_of(DatumGetObjectId(SPI_getbinval(tuple, desc, 1, &isnull)));
+		Transactions now = { before->database,
+							 DatumGetInt64(SPI_getbinval(tuple, desc, 3, &isnull)),
+							 DatumGetInt64(SPI_getbinval(tuple, desc, 4, &isnull)) };
+		int64 rollbacks = now.rollbacks - before->rollbacks;
+		int64 all = rollbacks + now.commits - before->commits;
+		PerfoptLabel label = { "database", SPI_getvalue(tuple, desc, 2) };
+
+		if (before->commits >= 0 && rollbacks >= 0 && now.commits >= before->commits &&
+			all >= LEAST_TRANSACTIONS)
+			perfopt_batch_add(batch, &perfopt_pgstat_metrics[ROLLBACK_RATIO], &label, 1,
+							  rint((double) rollbacks / all * 1e4) / 1e4);
+		*before = now;
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
 void
 perfopt_collect_pgstat(PerfoptBatch *batch)
 {
 	perfopt_collect_begin_sql();
 	for (int i = 0; i < lengthof(queries); i++)
 		perfopt_collect_query(batch, queries[i], perfopt_pgstat_metrics, perfopt_pgstat_nmetrics);
+	add_rollback_ratios(batch);
 	perfopt_collect_end_sql();
 	perfopt_batch_add(batch, &perfopt_pgstat_metrics[PENDING_RESTART], NULL, 0,
 					  settings_pending_restart());

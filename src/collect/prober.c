@@ -37,7 +37,7 @@ static const PerfoptSource prober_sources[] = {
 };
 
 /* TYPEs whose own source tells what is wrong with a target. */
-static const char *const probed_types[] = { "redis", "http", "openmetrics", "pgbouncer" };
+static const char *const probed_types[] = { "redis", "http", "openmetrics", "pgbouncer", "webhook" };
 
 /* This cycle's targets of all TYPEs, in the cycle's memory context. */
 static List *all_targets = NIL;
@@ -228,6 +228,28 @@ collect_target_problems(PerfoptBatch *batch)
 	forget_others(SOURCE_TARGET, names);
 }
 
+static const PerfoptSource *const *other_sources = NULL;
+static int nother_sources = 0;
+
+void
+perfopt_prober_set_sources(const PerfoptSource *const *sources, int nsources)
+{
+	other_sources = sources;
+	nother_sources = nsources;
+}
+
+const char *
+perfopt_prober_dimension(const char *source)
+{
+	for (int i = 0; i < lengthof(prober_sources); i++)
+		if (strcmp(prober_sources[i].name, source) == 0)
+			return prober_sources[i].dimension;
+	for (int i = 0; i < nother_sources; i++)
+		if (strcmp(other_sources[i]->name, source) == 0)
+			return other_sources[i]->dimension;
+	return NULL;
+}
+
 bool
 perfopt_prober_is_own(const char *name)
 {
@@ -237,7 +259,13 @@ perfopt_prober_is_own(const char *name)
 const char *
 perfopt_prober_cycle(void)
 {
+	PerfoptSource *sources =
+		palloc((lengthof(prober_sources) + nother_sources) * sizeof(PerfoptSource));
+
+	memcpy(sources, prober_sources, sizeof(prober_sources));
+	for (int i = 0; i < nother_sources; i++)
+		sources[lengthof(prober_sources) + i] = *other_sources[i];
 	targets_read = false;
-	return perfopt_collect_run("prober", prober_sources, lengthof(prober_sources),
+	return perfopt_collect_run("prober", sources, lengthof(prober_sources) + nother_sources,
 							   perfopt_loop_create());
 }

@@ -1,11 +1,6 @@
 /*
  * redis_client.h
- *	  Asking Redis servers on the prober's loop: hiredis for the protocol, stream.h for the network.
- *
- * A connection is made for each question and closed afterwards: what is measured is then what a new
- * client would meet (a full maxclients refuses us too), an address that changed is noticed, and nothing
- * has to be remembered, repaired or leaked between cycles.  At one connection a target and cycle the
- * cost is a few system calls.
+ *	  What a Redis target says about itself, asked on the prober's loop in a session of its own.
  */
 #ifndef PERFOPT_REDIS_CLIENT_H
 #define PERFOPT_REDIS_CLIENT_H

@@ -191,8 +191,9 @@ perfopt_source_status(PG_FUNCTION_ARGS)
 	for (int i = 0; i < PERFOPT_MAX_STATUS; i++)
 	{
 		SourceStatus *status = &copy[i];
-		Datum values[10];
-		bool nulls[10] = { false };
+		const char *dimension;
+		Datum values[11];
+		bool nulls[11] = { false };
 
 		if (status->source[0] == '\0')
 			continue;
@@ -209,6 +210,9 @@ perfopt_source_status(PG_FUNCTION_ARGS)
 		nulls[7] = status->cpu_ms < 0;
 		values[8] = Float8GetDatum(status->wall_ms);
 		values[9] = time_or_null(status->last_error_at, &nulls[9]);
+		dimension = perfopt_collect_dimension(status->source);
+		values[10] = CStringGetTextDatum(dimension ? dimension : "");
+		nulls[10] = dimension == NULL;
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;

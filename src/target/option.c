@@ -26,9 +26,9 @@
 #define MIN_TIMEOUT_MS 10
 #define MAX_TIMEOUT_MS 60000
 
-#define PROBED "redis http openmetrics pgbouncer"
+#define ASKED "redis http openmetrics pgbouncer webhook"
 #define WITH_URL "http openmetrics webhook"
-#define WITH_TLS "redis http openmetrics"
+#define WITH_TLS "redis http openmetrics webhook"
 #define BY_LIBPQ "postgres pgbouncer"
 
 typedef struct TargetOption
@@ -40,10 +40,12 @@ typedef struct TargetOption
 
 static const TargetOption own_options[] = {
 	{ "url", ForeignServerRelationId, WITH_URL },
-	{ "timeout", ForeignServerRelationId, PROBED },
+	{ "timeout", ForeignServerRelationId, ASKED },
 	{ "method", ForeignServerRelationId, "http" },
 	{ "expected_status", ForeignServerRelationId, "http" },
-	{ "headers", ForeignServerRelationId, "http openmetrics" },
+	{ "headers", ForeignServerRelationId, "http openmetrics webhook" },
+	{ "event_channel", ForeignServerRelationId, "redis" },
+	{ "event_stream", ForeignServerRelationId, "redis" },
 	{ "tls", ForeignServerRelationId, "redis" },
 	{ "tls_ca", ForeignServerRelationId, WITH_TLS },
 	{ "tls_verify", ForeignServerRelationId, WITH_TLS },

@@ -45,7 +45,7 @@ typedef struct TargetType
 
 static const TargetType target_types[] = {
 	{ "redis", false, true },     { "http", true, true },       { "openmetrics", true, true },
-	{ "pgbouncer", false, true }, { "postgres", false, false }, { "webhook", true, false },
+	{ "pgbouncer", false, true }, { "postgres", false, false }, { "webhook", true, true },
 };
 
 static const TargetType *

@@ -5,7 +5,7 @@ COMMENT ON FUNCTION perfopt.target_validator(text[], oid) IS
 
 CREATE FOREIGN DATA WRAPPER perfopt VALIDATOR perfopt.target_validator;
 COMMENT ON FOREIGN DATA WRAPPER perfopt IS
-  'What perfopt talks to. The TYPE of a server is redis, http, openmetrics or pgbouncer (asked by the prober) or postgres (load tests); webhook is reserved.';
+  'What perfopt talks to. The TYPE of a server is redis, http, openmetrics or pgbouncer (asked by the prober) postgres (load tests) or webhook (told of events, as is a redis with option event_channel or event_stream).';
 
 CREATE SERVER perfopt_local TYPE 'postgres' FOREIGN DATA WRAPPER perfopt;
 COMMENT ON SERVER perfopt_local IS

@@ -1,0 +1,116 @@
+/*
+ * watch.h
+ *	  What is watched: thresholds as rules, and a watch for each series that one of them is about.
+ *	  Private to src/alert.
+ *
+ * Rules, watches and the alerts that are not resolved are read from the tables at once, and again
+ * whenever somebody has changed one of them (perfopt_watcher_is_stale); in between, a cycle costs a
+ * look-up by number for each sample.  All of it lives in a memory context of its own.
+ */
+#ifndef PERFOPT_ALERT_WATCH_H
+#define PERFOPT_ALERT_WATCH_H
+
+#include "datatype/timestamp.h"
+#include "executor/spi.h"
+#include "nodes/pg_list.h"
+#include "utils/hsearch.h"
+
+#include "alert/lifecycle.h"
+#include "math/window.h"
+
+typedef enum PerfoptMeasure
+{
+	PERFOPT_MEASURE_VALUE,
+	PERFOPT_MEASURE_RATE,
+	PERFOPT_MEASURE_AVERAGE,
+	PERFOPT_MEASURE_QUANTILE, /* minimum and maximum among them */
+	PERFOPT_MEASURE_ABSENT
+} PerfoptMeasure;
+
+typedef struct PerfoptWatch PerfoptWatch;
+
+typedef struct PerfoptRule
+{
+	const char *name;
+	const char *metric;
+	bool is_counter;
+	PerfoptMeasure measure;
+	double quantile;
+	int64 period_us;
+	PerfoptAlertRule line;
+	PerfoptWatch *absence; /* the only watch of a rule on absence */
+} PerfoptRule;
+
+/*
+ * A series under a rule.  A rule on absence has one watch, which stands for all of its series: its
+ * last_ts is that of the latest sample of any.
+ */
+struct PerfoptWatch
+{
+	PerfoptRule *rule;
+	int series_id;      /* 0 for absence */
+	const char *labels; /* JSON */
+	PerfoptAlertLife life;
+	int64 alert_id; /* of perfopt.alert_log; 0 while quiet */
+	bool told;
+	bool fresh;          /* `measured` is of this cycle */
+	TimestampTz last_ts; /* of its latest sample; 0 before the first */
+	int64 gap_us;        /* between the latest two */
+	double last_value;
+	double measured;        /* what the rule compares; NAN while unknown */
+	PerfoptWindow *window;  /* of rules with a period */
+};
+
+/* A series number, and the watches on it: none of most. */
+typedef struct PerfoptWatchedSeries
+{
+	int series_id; /* key */
+	List *watches;
+} PerfoptWatchedSeries;
+
+/* Up to where a writer's rows were read. */
+typedef struct PerfoptReadUntil
+{
+	char writer[NAMEDATALEN]; /* key */
+	TimestampTz ts;
+} PerfoptReadUntil;
+
+typedef struct PerfoptWatcher
+{
+	MemoryContext context;
+	bool loaded;
+	PerfoptRule *rules; /* by name, as strcmp() orders */
+	int nrules;
+	List *watches;
+	HTAB *series;
+	HTAB *writers;
+	List *alerts; /* of perfopt.alert_log, for watches that are yet to be made */
+} PerfoptWatcher;
+
+/* Empty, in a child of the current memory context; nothing is read yet. */
+extern PerfoptWatcher *perfopt_watcher_create(void);
+
+/* Under SPI: reads thresholds and alerts anew, as of this time. */
+extern void perfopt_watcher_load(PerfoptWatcher *watcher, TimestampTz now);
+
+/* Under SPI: makes the watches on series that were not met before. */
+extern void perfopt_watcher_meet(PerfoptWatcher *watcher, const int *series, int n, TimestampTz now);
+
+/*
+ * A sample of a watch's series: works out what the rule compares.  elapsed_s is the time that a counter
+ * has grown in, NAN where only the time of the sample before tells.
+ */
+extern void perfopt_watch_take(PerfoptWatch *watch, TimestampTz ts, double value, double elapsed_s);
+
+/* Somebody has changed what a watcher reads; asks once, and then it counts as read. */
+extern bool perfopt_watcher_is_stale(void);
+extern void perfopt_watcher_set_stale(void);
+
+/* For the collector, which changes only what it remembers. */
+extern void perfopt_watcher_ignore_own_changes(void);
+
+/* Under SPI: a plan kept for the life of the process; *plan begins as NULL. */
+extern void perfopt_alert_execute(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types,
+								  Datum *values, const char *nulls);
+
+#endif /* PERFOPT_ALERT_WATCH_H */
