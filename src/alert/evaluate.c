@@ -232,7 +232,24 @@ has_no_data(const Cycle *cycle, const PerfoptWatch *watch)
 		   cycle->now - watch->last_ts > Max(NO_DATA_US, NO_DATA_GAPS * watch->gap_us);
 }
 
-/* until_clear is the one change that is no step. */
+/* Two changes that are no step, and must not be forgotten in a restart either. */
+static void
+note_critical(const PerfoptWatch *watch)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid types[] = { INT8OID, TIMESTAMPTZOID };
+	Datum values[] = { Int64GetDatum(watch->alert_id),
+					   TimestampTzGetDatum(watch->life.critical_since_us) };
+
+	/* Whoever holds the row changes it, and then all is read again. */
+	perfopt_alert_execute(&plan,
+						  "UPDATE perfopt.alert_log SET critical_since = $2 WHERE alert_id ="
+						  " (SELECT alert_id FROM perfopt.alert_log WHERE alert_id = $1"
+						  "  FOR UPDATE SKIP LOCKED)",
+						  lengthof(types), types, values,
+						  watch->life.critical_since_us == 0 ? " n" : NULL);
+}
+
 static void
 note_clear(const PerfoptWatch *watch)
 {
@@ -273,6 +290,9 @@ look_at(Cycle *cycle, PerfoptWatch *watch)
 			step = perfopt_alert_step(life, &watch->rule->line, watch->measured, cycle->now);
 		if (before.until_clear && !life->until_clear)
 			note_clear(watch);
+		if (step == PERFOPT_STEP_NONE && watch->alert_id != 0 &&
+			before.critical_since_us != life->critical_since_us)
+			note_critical(watch);
 		if (step == PERFOPT_STEP_NONE || !take_step(cycle, watch, &before, step, note))
 			return;
 	}

@@ -128,7 +128,7 @@ BEGIN
       CASE WHEN NEW.warning::text IN ('NaN', 'Infinity', '-Infinity') THEN NEW.warning ELSE NEW.critical END
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave out (NULL) the one that you do not want.';
   END IF;
-  IF CASE WHEN NEW.operator LIKE '>%' THEN NEW.warning > NEW.critical ELSE NEW.warning < NEW.critical END THEN
+  IF (CASE WHEN NEW.operator LIKE '>%' THEN NEW.warning > NEW.critical ELSE NEW.warning < NEW.critical END) THEN
     RAISE EXCEPTION 'warning (%) lies beyond critical (%) for operator "%"', NEW.warning, NEW.critical, NEW.operator
       USING ERRCODE = 'invalid_parameter_value',
             HINT = CASE WHEN NEW.operator LIKE '>%' THEN 'With > the warning is the lower of the two.'
