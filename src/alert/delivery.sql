@@ -4,13 +4,14 @@ CREATE FUNCTION perfopt.webhook_body(target text, events jsonb[]) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
   WITH item AS (
-    SELECT e.event, e.n, a.fired_at, a.resolved_at, e.event ->> 'state' = 'resolved' AS is_resolved,
+    SELECT e.event, e.n, t.summary, a.fired_at, a.resolved_at, e.event ->> 'state' = 'resolved' AS is_resolved,
            jsonb_strip_nulls(jsonb_build_object(
              'alertname', coalesce(e.event -> 'detail' ->> 'threshold', e.event ->> 'metric', e.event ->> 'kind'),
              'severity', e.event ->> 'severity', 'metric', e.event ->> 'metric',
              'cluster', nullif(current_setting('cluster_name'), ''))) || coalesce(e.event -> 'labels', '{}') AS labels
     FROM unnest(events) WITH ORDINALITY AS e (event, n)
     LEFT JOIN perfopt.alert_log a ON a.alert_id = (e.event ->> 'alert_id')::bigint
+    LEFT JOIN perfopt.threshold t ON t.name = e.event -> 'detail' ->> 'threshold'
   )
   SELECT jsonb_build_object(
     'version', '4', 'groupKey', 'perfopt/' || target, 'truncatedAlerts', 0,
@@ -21,7 +22,8 @@ AS $$
       'status', CASE WHEN i.is_resolved THEN 'resolved' ELSE 'firing' END,
       'labels', i.labels,
       'annotations', jsonb_strip_nulls(jsonb_build_object(
-        'summary', concat_ws(' ', i.labels ->> 'alertname', 'is', (i.event ->> 'value'), '(' || (i.event ->> 'threshold') || ')'),
+        'summary', coalesce(i.summary, i.labels ->> 'alertname'),
+        'description', format('%s: %s', i.labels ->> 'alertname', i.event ->> 'value'),
         'kind', i.event ->> 'kind', 'event_id', i.event ->> 'event_id', 'alert_id', i.event ->> 'alert_id',
         'state', i.event ->> 'state', 'value', i.event ->> 'value', 'threshold', i.event ->> 'threshold',
         'actor', i.event ->> 'actor', 'note', i.event ->> 'note')),
