@@ -129,6 +129,17 @@ END $$;
 COMMENT ON FUNCTION perfopt.raise_event(text, bigint, text, jsonb, text, text, float8, float8, text, text, jsonb, boolean, timestamptz) IS
   'Writes a row of perfopt.event and, if told, sends NOTIFY perfopt_event and fills perfopt.outbox; returns event_id. For perfopt''s own use. Example: SELECT perfopt.raise_event(''drill'', NULL, NULL, NULL, ''warning'', NULL, NULL, NULL, session_user, ''a test of the pager'', NULL, true);';
 
+CREATE FUNCTION perfopt.tell_regression(run_id bigint, baseline text, count int, rows jsonb) RETURNS bigint
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT perfopt.raise_event('regression', NULL, NULL, NULL, 'warning', NULL, NULL, NULL, NULL,
+    format('test %s is slower than baseline "%s" in %s figures', r.run_id, $2, $3),
+    jsonb_build_object('run_id', r.run_id, 'scenario', r.scenario, 'baseline', $2, 'count', $3, 'rows', $4), true)
+  FROM perfopt.test_run r WHERE r.run_id = $1
+$$;
+COMMENT ON FUNCTION perfopt.tell_regression(bigint, text, int, jsonb) IS
+  'Raises the event of a load test that is worse than its baseline; perfopt.check_regression() calls it. Example: SELECT perfopt.tell_regression(12, ''release 4'', 1, ''[{"operation": "total", "metric": "p95_ms", "change_pct": 23}]'');';
+
 CREATE FUNCTION perfopt.is_silenced(metric text, labels jsonb, at timestamptz DEFAULT clock_timestamp()) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$

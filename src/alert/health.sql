@@ -1,13 +1,13 @@
 -- How the server is, in numbers that can be worked out by hand from perfopt.alert and source_status.
 
-CREATE FUNCTION perfopt.health(OUT dimension text, OUT score int, OUT status text, OUT detail text)
+CREATE FUNCTION perfopt.health_of(seen jsonb, OUT dimension text, OUT score int, OUT status text, OUT detail text)
 RETURNS SETOF record
-LANGUAGE sql STABLE ROWS 7 SET search_path = pg_catalog, pg_temp
+LANGUAGE sql STABLE ROWS 7 SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
   WITH dimension AS (
     SELECT * FROM unnest('{system,application,database,cache,external,integration}'::text[]) WITH ORDINALITY AS d (dimension, place)
   ), seen AS (
-    SELECT c.dimension, max(c.ts) AS ts FROM perfopt.current_metrics() c GROUP BY c.dimension
+    SELECT e.key AS dimension, e.value::timestamptz AS ts FROM jsonb_each_text(health_of.seen) e
   ), cost AS (
     SELECT coalesce(m.dimension, 'application') AS dimension, CASE a.severity WHEN 'critical' THEN 45 ELSE 15 END AS points,
            format('%s%s is %s (alert %s, %s)', a.name, CASE a.labels WHEN '{}' THEN '' ELSE ' ' || a.labels::text END,
@@ -44,12 +44,24 @@ AS $$
   FROM shown s
   ORDER BY s.place
 $$;
+COMMENT ON FUNCTION perfopt.health_of(jsonb) IS
+  'What perfopt.health() shows, when each dimension had its latest sample then. Example: SELECT * FROM perfopt.health_of(''{"system": "2026-01-01"}'');';
+
+CREATE FUNCTION perfopt.health(OUT dimension text, OUT score int, OUT status text, OUT detail text)
+RETURNS SETOF record
+LANGUAGE sql STABLE ROWS 7 SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+  SELECT h.*
+  FROM (SELECT coalesce(jsonb_object_agg(s.dimension, s.ts), '{}') AS seen
+        FROM (SELECT c.dimension, max(c.ts) AS ts FROM perfopt.current_metrics() c GROUP BY c.dimension) s) s,
+    perfopt.health_of(s.seen) h
+$$;
 COMMENT ON FUNCTION perfopt.health() IS
   'A score from 0 to 100 for each dimension: 100 - 45 for each critical and 15 for each warning alert that is firing or acknowledged and not inhibited - 10 for each failing source; NULL (unknown) without samples within 3 collect intervals, 3 minutes at least. overall is the lowest of those known. status: healthy from 90, warning from 60, else critical. detail: what pulls it down, and by how much. Example: SELECT * FROM perfopt.health();';
 
 CREATE FUNCTION perfopt.sparkline_series(since interval DEFAULT '1 hour', points int DEFAULT 60)
 RETURNS TABLE (name text, unit text, points float8[])
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
   WITH shown (metric, place) AS (
     SELECT * FROM unnest('{node_cpu_busy_ratio,node_memory_available_ratio,pg_active_sessions,pg_connections_used_ratio,pg_xact_commit_total,pg_wal_bytes_total,redis_hit_ratio,probe_duration_seconds}'::text[])
@@ -77,16 +89,21 @@ COMMENT ON FUNCTION perfopt.sparkline_series(interval, int) IS
   'The course of the metrics that tell most, as so many averages over the last `since`, oldest first; NULL where there was no sample. Example: SELECT name, points FROM perfopt.sparkline_series(''15 min'', 15);';
 
 CREATE FUNCTION perfopt.dashboard() RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
+  WITH latest AS MATERIALIZED (
+    SELECT * FROM perfopt.current_metrics()
+  )
   SELECT jsonb_build_object(
     'ts', now(),
-    'health', (SELECT jsonb_agg(to_jsonb(h)) FROM perfopt.health() h),
+    'health', (SELECT jsonb_agg(to_jsonb(h))
+               FROM perfopt.health_of((SELECT coalesce(jsonb_object_agg(s.dimension, s.ts), '{}')
+                                       FROM (SELECT l.dimension, max(l.ts) AS ts FROM latest l GROUP BY l.dimension) s)) h),
     'alerts', (SELECT coalesce(jsonb_agg(to_jsonb(a)), '[]')
                FROM (SELECT * FROM perfopt.alert WHERE state <> 'resolved' LIMIT 100) a),
     'metrics', (SELECT coalesce(jsonb_object_agg(d.dimension, d.metrics), '{}')
                 FROM (SELECT c.dimension, jsonb_agg(jsonb_build_object('metric', c.metric, 'labels', c.labels, 'value', c.value, 'unit', c.unit)) AS metrics
-                      FROM perfopt.current_metrics() c
+                      FROM latest c
                       WHERE c.metric NOT LIKE 'pg\_statement\_%' AND c.metric NOT LIKE 'pg\_table\_%' AND c.metric NOT LIKE 'pg\_index\_%'
                         AND c.metric NOT LIKE '%\_bucket' AND c.metric NOT LIKE 'redis\_command\_%' AND c.metric NOT LIKE 'pg\_io\_%'
                       GROUP BY c.dimension) d),

@@ -8,7 +8,6 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "commands/async.h"
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -254,20 +253,15 @@ run_again(Check *check, int reruns)
 	}
 }
 
-/* {"kind": "regression", "run_id": 7, "baseline": "main", "count": 1, "rows": [...]} */
-static void
-notify(const Check *check, const LoadComparison *comparison)
+/* [{"operation": "total", "metric": "p95_ms", "change_pct": 23}, ...], the worst first. */
+static char *
+regressions_json(const LoadComparison *comparison)
 {
 	StringInfoData out;
 	int told = 0;
 
 	initStringInfo(&out);
-	appendStringInfo(&out,
-					 "{\"kind\": \"regression\", \"run_id\": " INT64_FORMAT ", \"baseline\": ",
-					 check->new_runs[0]);
-	escape_json(&out, check->baseline);
-	appendStringInfo(&out, ", \"count\": %d, \"rows\": [",
-					 count_verdicts(comparison, PERFOPT_REGRESSION));
+	appendStringInfoChar(&out, '[');
 	for (int i = 0; i < comparison->nrows && told < MOST_TOLD; i++)
 	{
 		const struct LoadComparisonRow *row = &comparison->rows[i];
@@ -280,8 +274,20 @@ notify(const Check *check, const LoadComparison *comparison)
 			&out, ", \"metric\": \"%s\", \"change_pct\": %g}", load_compared[row->metric].name,
 			load_comparison_rounded(load_comparison_pct(row->metric, row->change.estimate), 3));
 	}
-	appendStringInfoString(&out, "]}");
-	Async_Notify("perfopt_event", out.data);
+	appendStringInfoChar(&out, ']');
+	return out.data;
+}
+
+static void
+tell(const Check *check, const LoadComparison *comparison)
+{
+	Oid types[] = { INT8OID, TEXTOID, INT4OID, TEXTOID };
+	Datum values[] = { Int64GetDatum(check->new_runs[0]), CStringGetTextDatum(check->baseline),
+					   Int32GetDatum(count_verdicts(comparison, PERFOPT_REGRESSION)),
+					   CStringGetTextDatum(regressions_json(comparison)) };
+
+	SPI_execute_with_args("SELECT perfopt.tell_regression($1, $2, $3, $4::pg_catalog.jsonb)",
+						  lengthof(types), types, values, NULL, false, 0);
 }
 
 static Check
@@ -330,7 +336,7 @@ perfopt_check_regression(PG_FUNCTION_ARGS)
 		comparison = compare(&check);
 	}
 	if (count_verdicts(comparison, PERFOPT_REGRESSION) > 0)
-		notify(&check, comparison);
+		tell(&check, comparison);
 	load_comparison_put(comparison, rsinfo);
 	end_look();
 	return (Datum) 0;

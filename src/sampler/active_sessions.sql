@@ -19,7 +19,7 @@ COMMENT ON FUNCTION perfopt.share_interval(float8[], float8[], float8) IS
 
 CREATE FUNCTION perfopt.db_time(since interval DEFAULT '15 min', group_by text DEFAULT 'wait_event')
 RETURNS TABLE (key text, aas float8, share_pct float8, ci_pct float8)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   key_expression text := CASE group_by

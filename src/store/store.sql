@@ -195,7 +195,7 @@ COMMENT ON FUNCTION perfopt.checked_positive(text, interval) IS
 
 CREATE FUNCTION perfopt.current_metrics(dimension text DEFAULT NULL)
 RETURNS TABLE (ts timestamptz, dimension text, metric text, labels jsonb, value float8, unit text)
-LANGUAGE sql STABLE ROWS 500 SET search_path = pg_catalog, pg_temp
+LANGUAGE sql STABLE ROWS 500 SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
   -- Each writer's latest row, by stepping from writer to writer through the index; of what applications
   -- record, one row a sample, the last quarter of an hour.
@@ -238,7 +238,7 @@ COMMENT ON FUNCTION perfopt.current_metrics(text) IS
 CREATE FUNCTION perfopt.metric_history(
   metric text, since interval DEFAULT '1 hour', step interval DEFAULT NULL, labels jsonb DEFAULT '{}')
 RETURNS TABLE (bucket timestamptz, labels jsonb, n bigint, avg float8, min float8, max float8, p95 float8)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
   WITH asked AS MATERIALIZED (
     SELECT m.name, now() - perfopt.checked_positive('since', $2) AS oldest, w.width,
