@@ -1,6 +1,7 @@
 /*
  * trend_changepoint.c
- *	  What bench/trend_changepoint builds: change points of series in a file, and the time they take.
+ *	  What bench/trend_changepoint builds: change points of series in a file, and the time that
+ *	  change points and trends take.
  *
  * Usage: trend_changepoint FILE.csv	prints `series_id,index` of each change; the file has a header and
  *										lines `series_id,...,value`, a series' lines in order of time
@@ -14,11 +15,14 @@
 #include <time.h>
 
 #include "math/changepoint.h"
+#include "math/trend.h"
 #include "../test/unit/prng.h"
 
 #define MOST 86400
+#define DAY 2880 /* values at 30 s */
 
 static double value[MOST];
+/* enough for a trend as well */
 static double scratch[PERFOPT_CHANGEPOINT_SCRATCH(MOST)];
 static PerfoptChangepoint changes[PERFOPT_CHANGEPOINT_MOST(MOST)];
 
@@ -99,6 +103,20 @@ time_changes(int n, int steps)
 	printf("change points in %d values with %d steps,%.1f\n", n, steps, now_ms() - begin);
 }
 
+static void
+time_trend(void)
+{
+	double begin;
+
+	generate(MOST, 0);
+	begin = now_ms();
+	(void) perfopt_trend_fit(NULL, value, MOST, DAY, 0.95, scratch);
+	printf("trend of %d values with a season,%.1f\n", MOST, now_ms() - begin);
+	begin = now_ms();
+	(void) perfopt_trend_seasonality(value, MOST, DAY, scratch);
+	printf("seasonality of %d values,%.1f\n", MOST, now_ms() - begin);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -108,5 +126,6 @@ main(int argc, char **argv)
 	time_changes(10000, 0);
 	time_changes(10000, 500);
 	time_changes(MOST, 20);
+	time_trend();
 	return 0;
 }

@@ -16,7 +16,6 @@
 #define MAD_SIGMA 1.4826 /* of a normal distribution, in its median absolute deviations */
 #define MOST_RHO 0.9
 #define REFITS 2
-#define ABRUPT 0.5
 #define INTERRUPT_EVERY 1024
 
 typedef struct Series
@@ -294,17 +293,19 @@ rank_z(Series *s, int begin, int at, int end)
 	return fabs(u - nleft * nright / 2) / sqrt(nleft * nright * (nleft + nright + 1) / 12);
 }
 
-/* Whether at least half of the step lies between the values just before and those just after it. */
+/* Whether two levels explain more than a straight line does. */
 static bool
-is_abrupt(Series *s, int begin, int at, int end, double step)
+is_abrupt(const Series *s, int begin, int at, int end)
 {
-	int most = 2 * s->block > SEGMENT ? 2 * s->block : SEGMENT;
-	int before = at - begin < most ? at - begin : most;
-	int after = end - at < most ? end - at : most;
-	double near = median_of(s->clean + at, after, s->left) -
-				  median_of(s->clean + at - before, before, s->left);
+	double n = end - begin;
+	double mean = (s->sum[end] - s->sum[begin]) / n;
+	double products = 0;
+	double levels;
 
-	return (step > 0 ? near : -near) >= ABRUPT * fabs(step);
+	for (int i = begin; i < end; i++)
+		products += (i - begin - (n - 1) / 2) * (s->sum[i + 1] - s->sum[i]);
+	levels = explained(s, begin, at) + explained(s, at, end) - n * mean * mean;
+	return levels > products * products / (n * (n * n - 1) / 12);
 }
 
 /* Sets p_value, medians and effect of the change i; the effect is 0 for what does not count. */
@@ -331,7 +332,7 @@ judge(Series *s, PerfoptChangepoint *changes, int count, int i)
 	step = change->after_median - change->before_median;
 	if (step == 0 || fabs(step) < s->options.min_step ||
 		fabs(step) < s->options.min_share * fabs(change->before_median) ||
-		!is_abrupt(s, begin, at, end, step))
+		!is_abrupt(s, begin, at, end))
 		change->effect = 0;
 	else
 		change->effect = spread > 0 ? fabs(step) / spread : HUGE_VAL;

@@ -25,10 +25,14 @@
  *	   the series that a segment has at least.  So the significance is that of a series, not of a place.
  *	5. It must matter: the medians of the segments lie at least `min_effect` spreads apart (a spread is
  *	   1.4826 times the median absolute deviation within the two segments) and further than the
- *	   floors.  And it must be abrupt: at least half of the step must lie between the 2 L values
- *	   before and the 2 L after it.
+ *	   floors.  And it must be abrupt: two levels must explain more of the two segments than a
+ *	   straight line does.
  *
  * The least of the changes is dropped until all meet 4 and 5.
+ *
+ * The median in 2 is that of the noise as long as changes lie between fewer than half of the pairs of
+ * blocks: a series that changes its level more than about sqrt(n / 8) times (5 times in 200 values,
+ * 9 in 600, 35 in 10,000) is one that wanders, and only what stands out beyond that is reported.
  *
  * Series longer than PERFOPT_CHANGEPOINT_GRID values are partitioned on a grid of so many places,
  * after which each change is put where it fits best between the places beside its own.  So time grows
