@@ -4,9 +4,13 @@
  */
 #include "math/forecast_private.h"
 
+#include <string.h>
+
 #include "math/robust.h"
 
 #define CYCLES 4 /* of which medians are taken */
+#define FEW 16   /* last values of which medians are taken where there is no season */
+#define MANY 160
 
 void
 perfopt_forecast_last(const PerfoptHistory *h, int horizon, double *out, PerfoptArena arena)
@@ -37,6 +41,19 @@ median_of_cycles(const PerfoptHistory *h, int period, int cycles, int horizon, d
 	}
 }
 
+static void
+median_of_last(const PerfoptHistory *h, int count, int horizon, double *out)
+{
+	double last[MANY];
+	int n = count < h->n ? count : h->n;
+	double median;
+
+	memcpy(last, h->x + h->n - n, (size_t) n * sizeof *last);
+	median = perfopt_median(last, n);
+	for (int i = 0; i < horizon; i++)
+		out[i] = median;
+}
+
 void
 perfopt_forecast_repeat(const PerfoptHistory *h, int horizon, double *out, PerfoptArena arena)
 {
@@ -47,15 +64,23 @@ perfopt_forecast_repeat(const PerfoptHistory *h, int horizon, double *out, Perfo
 }
 
 void
-perfopt_forecast_short_median(const PerfoptHistory *h, int horizon, double *out, PerfoptArena arena)
+perfopt_forecast_short_median(const PerfoptHistory *h, int horizon, double *out,
+							  PerfoptArena arena)
 {
 	(void) arena;
-	median_of_cycles(h, h->seasons == 0 ? 1 : h->season[0], CYCLES, horizon, out);
+	if (h->seasons == 0)
+		median_of_last(h, FEW, horizon, out);
+	else
+		median_of_cycles(h, h->season[0], CYCLES, horizon, out);
 }
 
 void
-perfopt_forecast_long_median(const PerfoptHistory *h, int horizon, double *out, PerfoptArena arena)
+perfopt_forecast_long_median(const PerfoptHistory *h, int horizon, double *out,
+							 PerfoptArena arena)
 {
 	(void) arena;
-	median_of_cycles(h, h->seasons == 0 ? 1 : h->season[h->seasons - 1], CYCLES, horizon, out);
+	if (h->seasons == 0)
+		median_of_last(h, MANY, horizon, out);
+	else
+		median_of_cycles(h, h->season[h->seasons - 1], CYCLES, horizon, out);
 }

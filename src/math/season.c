@@ -14,10 +14,18 @@
 #define LEAST_CORRELATION 0.05
 #define CLIP 5.0
 #define NESTED 5       /* a season this many times as long leaves the shorter one in place */
+#define NOTHING 1e-18 /* mean square that is rounding, of values around one */
+#define LEAST 0.08
+#define FEW_CYCLES 4.0
+#define MOST 0.75
 #define CANDIDATES 48  /* peaks that are tried */
 #define SAMPLE 2048    /* values of which the spread is taken */
 #define CLOCK 12       /* periods of clocks are multiples of it */
-#define AS_GOOD 0.01
+#define MULTIPLE 0.5           /* share of its strength with which a multiple of a shorter season */
+#define MULTIPLE_OF_CLOCK 0.85 /* is preferred, and one of CLOCK */
+#define SHORT 64               /* periods that a peak is easily beside */
+#define REACH 25       /* of a period, the part by which noise moves it */
+#define BETTER 0.05    /* by which a season is stronger than a shorter one whose place it takes */
 
 /* Straight lines over the gaps, and the nearest value before the first and behind the last. */
 static int
@@ -130,7 +138,7 @@ strength_of(const double *y, int n, int period, double *detrended, double *mean)
 		if (++j == period)
 			j = 0;
 	}
-	return all > 0 ? 1 - left / all : 0;
+	return all > NOTHING * n ? 1 - left / all : 0;
 }
 
 static double
@@ -138,31 +146,71 @@ least_strength(int n, int period)
 {
 	double cycles = (double) n / period;
 
-	return 0.05 + 1.8 / (cycles * cycles);
+	return fmin(MOST, LEAST + FEW_CYCLES / (cycles * cycles));
 }
 
-/* The best period within 2 % of a peak of the autocorrelation, which noise may have moved. */
-static PerfoptSeason
-refine(const double *y, int n, int peak, double *scratch)
+/* Of its strength, what a period may lack and still be preferred to others: those people count in. */
+static double
+usualness(int period, const PerfoptSeason *found, int count)
 {
-	PerfoptSeason best = { peak, strength_of(y, n, peak, scratch, scratch + n) };
-	PerfoptSeason clock = { 0, -1 };
-	int reach = peak / 50 < 1 ? 0 : peak / 50;
+	for (int i = 0; i < count; i++)
+		if (period % found[i].period == 0)
+			return MULTIPLE;
+	return period % CLOCK == 0 ? MULTIPLE_OF_CLOCK : 1;
+}
+
+/* The best of the periods around one, and in `usual` the best of those that are preferred. */
+static PerfoptSeason
+best_near(const double *y, int n, int period, const PerfoptSeason *found, int count,
+		  PerfoptSeason *usual, double *scratch)
+{
+	PerfoptSeason best = { period, -1 };
+	int reach = period < LEAST_VALUES ? 0 : period / REACH + 1;
 	int step = reach / 8 + 1;
 
-	for (int p = peak - reach; p <= peak + reach; p++)
+	*usual = best;
+	for (int p = period - reach; p <= period + reach && 2 * p <= n; p++)
 	{
 		PerfoptSeason one = { p, -1 };
+		double lacks = usualness(p, found, count);
 
-		if (2 * p > n || ((p - peak) % step != 0 && p % CLOCK != 0))
+		if ((p - period) % step != 0 && lacks == 1)
 			continue;
 		one.strength = strength_of(y, n, p, scratch, scratch + n);
 		if (one.strength > best.strength)
 			best = one;
-		if (p % CLOCK == 0 && one.strength > clock.strength)
-			clock = one;
+		if (one.strength / lacks > usual->strength / usualness(usual->period, found, count))
+			*usual = one;
 	}
-	return clock.strength >= best.strength - AS_GOOD ? clock : best;
+	return best;
+}
+
+/* The period that a peak of the autocorrelation stands for: noise may have moved it. */
+static PerfoptSeason
+refine(const double *y, int n, int peak, const PerfoptSeason *found, int count, double *scratch)
+{
+	PerfoptSeason usual;
+	PerfoptSeason best = best_near(y, n, peak, found, count, &usual, scratch);
+
+	for (int moves = 0; best.period != peak && moves < 3; moves++)
+	{
+		peak = best.period;
+		best = best_near(y, n, peak, found, count, &usual, scratch);
+	}
+	return usual;
+}
+
+/* Whether it is worth looking for a season near this peak; few are. */
+static bool
+promises(const double *y, int n, int peak, double *scratch)
+{
+	double least = least_strength(n, peak) / 2;
+	int reach = peak < LEAST_VALUES || peak > SHORT ? 0 : 1;
+
+	for (int p = peak - reach; p <= peak + reach && 2 * p <= n; p++)
+		if (strength_of(y, n, p, scratch, scratch + n) >= least)
+			return true;
+	return false;
 }
 
 /* Takes the pattern of this period out of y. */
@@ -182,7 +230,7 @@ remove_season(double *y, int n, int period, double *scratch)
 static int
 find_peaks(const double *y, int n, int *peak, double *scratch)
 {
-	int lags = n / 2 + n / 16 + 2 < n ? n / 2 + n / 16 + 2 : n;
+	int lags = n / 2 + 1;
 	double *r = scratch;
 	int found = 0;
 
@@ -200,6 +248,20 @@ find_peaks(const double *y, int n, int *peak, double *scratch)
 			peak[found++] = k;
 	}
 	return found;
+}
+
+/* Whether a longer season says more of the whole series than each one whose place it would take. */
+static bool
+says_more(const double *whole, int n, PerfoptSeason season, const PerfoptSeason *found, int count,
+		  double *scratch)
+{
+	double strength = strength_of(whole, n, season.period, scratch, scratch + n);
+
+	for (int i = 0; i < count; i++)
+		if (season.period < NESTED * found[i].period &&
+			strength < BETTER + strength_of(whole, n, found[i].period, scratch, scratch + n))
+			return false;
+	return true;
 }
 
 /* Adds one, in place of those it holds and, if there is no room, of the weakest. */
@@ -230,9 +292,9 @@ size_t
 perfopt_season_scratch(int n)
 {
 	size_t values = n > 0 ? (size_t) n : 0;
-	size_t lags = values / 2 + values / 16 + 2;
+	size_t lags = values / 2 + 1;
 
-	return 2 * values + 2 * values + lags + perfopt_autocovariance_scratch(values, lags);
+	return 4 * values + lags + perfopt_autocovariance_scratch(values, lags);
 }
 
 double
@@ -246,25 +308,29 @@ perfopt_season_strength(const double *v, int n, int period, double *scratch)
 int
 perfopt_season_find(const double *v, int n, PerfoptSeason *found, double *scratch)
 {
-	double *y = scratch;
-	double *work = scratch + (n > 0 ? n : 0);
+	double *whole = scratch;
+	double *y = scratch + (n > 0 ? n : 0); /* without the seasons found so far */
+	double *work = y + (n > 0 ? n : 0);
 	int peak[CANDIDATES];
 	int peaks;
 	int count = 0;
 
 	if (n < LEAST_VALUES || bridge(v, n, work) < LEAST_VALUES)
 		return 0;
-	detrend(work, n, n / 3, y);
-	clip(y, n, work);
+	detrend(work, n, n / 3, whole);
+	clip(whole, n, work);
+	memcpy(y, whole, (size_t) n * sizeof *y);
 	peaks = find_peaks(y, n, peak, work);
 	for (int i = 0; i < peaks; i++)
 	{
 		PerfoptSeason season;
 
-		/* cheaply first: few peaks are seasons */
-		if (strength_of(y, n, peak[i], work, work + n) < least_strength(n, peak[i]))
+		if (!promises(y, n, peak[i], work))
 			continue;
-		season = refine(y, n, peak[i], work);
+		season = refine(y, n, peak[i], found, count, work);
+		if (season.strength < least_strength(n, season.period) ||
+			!says_more(whole, n, season, found, count, work))
+			continue;
 		remove_season(y, n, season.period, work);
 		count = add_season(found, count, season);
 	}
