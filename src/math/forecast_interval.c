@@ -11,7 +11,8 @@
 
 #define SMOOTH 16    /* of the steps tested, the part over which the usual error is averaged on each side */
 #define FLOOR 0.3    /* least usual error at a step, as a share of that of all steps */
-#define FEW 1.0      /* bounds are widened by this share over the number of origins */
+#define ENOUGH 40.0  /* independent errors, with which each bound half rests on errors of its own side */
+#define FEW 1.5      /* bounds are widened by this share over the number of origins */
 
 /* Mean absolute error at the steps around each, from all origins; their mean over all steps. */
 static double
@@ -65,33 +66,91 @@ quantile(const double *sorted, int n, double p)
 	return sorted[left] + (at - left) * (sorted[left + 1] - sorted[left]);
 }
 
+/*
+ * How many independent values all errors are worth.  Errors from one origin resemble each other: by how much
+ * the mean of an origin's differs from zero more than that of as many independent ones would.
+ */
+static double
+worth(const double *ratio, int origins, int tested)
+{
+	double squares = 0;
+	double of_means = 0;
+	int count = 0;
+	int means = 0;
+
+	for (int o = 0; o < origins; o++)
+	{
+		double sum = 0;
+		int values = 0;
+
+		for (int s = 0; s < tested; s++)
+		{
+			double r = ratio[(size_t) o * (size_t) tested + (size_t) s];
+
+			if (!isfinite(r))
+				continue;
+			sum += r;
+			squares += r * r;
+			values++;
+		}
+		if (values > 0)
+		{
+			of_means += sum / values * (sum / values);
+			means++;
+		}
+		count += values;
+	}
+	if (count == 0 || of_means <= 0)
+		return 1;
+	return fmax(means, fmin(count, means * (squares / count) / (of_means / means)));
+}
+
+/* What the bounds are, as multiples of the usual error, from the errors as such multiples. */
+static void
+bounds_of(double *ratio, int origins, int tested, double level, double *low, double *high)
+{
+	double independent = worth(ratio, origins, tested);
+	double share = independent / (independent + ENOUGH);
+	double widen = (1 + FEW / origins) * perfopt_student_quantile((1 + level) / 2, independent) /
+				   perfopt_normal_quantile((1 + level) / 2);
+	int count = 0;
+	double either;
+
+	for (int i = 0; i < origins * tested; i++)
+		if (isfinite(ratio[i]))
+			ratio[count++] = ratio[i];
+	perfopt_sort(ratio, count);
+	*low = fmin(0, quantile(ratio, count, (1 - level) / 2));
+	*high = fmax(0, quantile(ratio, count, (1 + level) / 2));
+	for (int i = 0; i < count; i++)
+		ratio[i] = fabs(ratio[i]);
+	perfopt_sort(ratio, count);
+	either = quantile(ratio, count, level);
+	*low = widen * (share * *low - (1 - share) * either);
+	*high = widen * (share * *high + (1 - share) * either);
+}
+
 void
 perfopt_forecast_spread(const double *error, int origins, int tested, int horizon, double level,
 						double *below, double *above, PerfoptArena arena)
 {
 	double *usual = perfopt_arena_take(&arena, (size_t) tested);
 	double *ratio = perfopt_arena_take(&arena, (size_t) tested * (size_t) origins);
-	double widen = 1 + FEW / origins;
 	double low = 0;
 	double high = 0;
-	int count = 0;
 
 	if (usual_errors(error, origins, tested, usual, arena) > 0)
-		for (int i = 0; i < origins * tested; i++)
-			if (isfinite(error[i]))
-				ratio[count++] = error[i] / usual[i % tested];
-	if (count > 0)
 	{
-		perfopt_sort(ratio, count);
-		low = fmin(0, quantile(ratio, count, (1 - level) / 2)) * widen;
-		high = fmax(0, quantile(ratio, count, (1 + level) / 2)) * widen;
+		for (int i = 0; i < origins * tested; i++)
+			ratio[i] = error[i] / usual[i % tested];
+		bounds_of(ratio, origins, tested, level, &low, &high);
 	}
 	for (int s = 0; s < horizon; s++)
 	{
 		double size = s < tested ? usual[s] : usual[tested - 1] * sqrt((s + 1.0) / tested);
 
-		below[s] = count > 0 ? low * size : 0;
-		above[s] = count > 0 ? high * size : 0;
+		below[s] = low * size;
+		above[s] = high * size;
 	}
 }
 

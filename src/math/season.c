@@ -12,12 +12,14 @@
 
 #define LEAST_VALUES 8
 #define LEAST_CORRELATION 0.05
-#define CLIP 5.0
+#define CLIP 3.0
 #define NESTED 5       /* a season this many times as long leaves the shorter one in place */
 #define NOTHING 1e-18 /* mean square that is rounding, of values around one */
 #define LEAST 0.08
 #define FEW_CYCLES 4.0
 #define MOST 0.75
+#define WEAK 0.25      /* of the strength of a longer season, beside which a shorter one is left out */
+#define CHANGES 0.5    /* of the strength wanted, what changes must have */
 #define CANDIDATES 48  /* peaks that are tried */
 #define SAMPLE 2048    /* values of which the spread is taken */
 #define CLOCK 12       /* periods of clocks are multiples of it */
@@ -25,7 +27,7 @@
 #define MULTIPLE_OF_CLOCK 0.85 /* is preferred, and one of CLOCK */
 #define SHORT 64               /* periods that a peak is easily beside */
 #define REACH 25       /* of a period, the part by which noise moves it */
-#define BETTER 0.05    /* by which a season is stronger than a shorter one whose place it takes */
+#define BETTER 0.02    /* by which a season is stronger than a shorter one whose place it takes */
 
 /* Straight lines over the gaps, and the nearest value before the first and behind the last. */
 static int
@@ -200,6 +202,21 @@ refine(const double *y, int n, int peak, const PerfoptSeason *found, int count, 
 	return usual;
 }
 
+/*
+ * Whether changes over an eighth of the period repeat as well.  What wanders, as a random walk does, has
+ * few independent values in a cycle, and may well look alike in some cycles; its changes do not.
+ */
+static bool
+changes_repeat(const double *y, int n, int period, double *scratch)
+{
+	int lag = period / 8 > 0 ? period / 8 : 1;
+
+	for (int i = lag; i < n; i++)
+		scratch[i - lag] = y[i] - y[i - lag];
+	return strength_of(scratch, n - lag, period, scratch + n, scratch + 2 * n) >=
+		   CHANGES * least_strength(n, period);
+}
+
 /* Whether it is worth looking for a season near this peak; few are. */
 static bool
 promises(const double *y, int n, int peak, double *scratch)
@@ -264,7 +281,7 @@ says_more(const double *whole, int n, PerfoptSeason season, const PerfoptSeason 
 	return true;
 }
 
-/* Adds one, in place of those it holds and, if there is no room, of the weakest. */
+/* Adds one, in place of those it holds or outdoes and, if there is no room, of the weakest. */
 static int
 add_season(PerfoptSeason *found, int count, PerfoptSeason season)
 {
@@ -272,7 +289,8 @@ add_season(PerfoptSeason *found, int count, PerfoptSeason season)
 	int kept = 0;
 
 	for (int i = 0; i < count; i++)
-		if (season.period >= NESTED * found[i].period)
+		if (season.period >= NESTED * found[i].period &&
+			found[i].strength >= WEAK * season.strength)
 			found[kept++] = found[i];
 	if (kept == PERFOPT_SEASON_MAX)
 	{
@@ -329,7 +347,7 @@ perfopt_season_find(const double *v, int n, PerfoptSeason *found, double *scratc
 			continue;
 		season = refine(y, n, peak[i], found, count, work);
 		if (season.strength < least_strength(n, season.period) ||
-			!says_more(whole, n, season, found, count, work))
+			!changes_repeat(y, n, season.period, work) || !says_more(whole, n, season, found, count, work))
 			continue;
 		remove_season(y, n, season.period, work);
 		count = add_season(found, count, season);

@@ -265,7 +265,6 @@ few_values(void **state)
 			assert_int_equal(!(f.limits & PERFOPT_FORECAST_UNTESTED), f.origins > 0);
 			if (f.origins > 0)
 				assert_int_equal(!(f.limits & PERFOPT_FORECAST_FAR), horizon <= n / 3);
-			assert_true(f.limits & PERFOPT_FORECAST_NO_SEASON);
 		}
 	/* all but three are missing */
 	for (int i = 0; i < 57; i++)
