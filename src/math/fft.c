@@ -37,28 +37,29 @@ reverse_bits(double *data, size_t n)
 }
 
 void
-perfopt_fft(double *data, size_t n)
+perfopt_fft(double *data, size_t n, double *table)
 {
+	for (size_t k = 0; k < n / 2; k++)
+	{
+		table[2 * k] = cos(TAU * (double) k / (double) n);
+		table[2 * k + 1] = -sin(TAU * (double) k / (double) n);
+	}
 	reverse_bits(data, n);
 	for (size_t half = 1; half < n; half *= 2)
-		for (size_t k = 0; k < half; k++)
-		{
-			double re = cos(TAU / 2 * (double) k / (double) half);
-			double im = -sin(TAU / 2 * (double) k / (double) half);
-
-			for (size_t i = k; i < n; i += 2 * half)
+		for (size_t from = 0; from < n; from += 2 * half)
+			for (size_t k = 0; k < half; k++)
 			{
-				double *a = data + 2 * i;
+				const double *w = table + 2 * (k * (n / 2 / half));
+				double *a = data + 2 * (from + k);
 				double *b = a + 2 * half;
-				double x = b[0] * re - b[1] * im;
-				double y = b[0] * im + b[1] * re;
+				double x = b[0] * w[0] - b[1] * w[1];
+				double y = b[0] * w[1] + b[1] * w[0];
 
 				b[0] = a[0] - x;
 				b[1] = a[1] - y;
 				a[0] += x;
 				a[1] += y;
 			}
-		}
 }
 
 /* Room for n values and as many zeros as keep the ends from meeting at these lags. */
@@ -75,7 +76,7 @@ padded(size_t n, size_t lags)
 size_t
 perfopt_autocovariance_scratch(size_t n, size_t lags)
 {
-	return 2 * padded(n, lags);
+	return 3 * padded(n, lags);
 }
 
 void
@@ -88,14 +89,14 @@ perfopt_autocovariance(const double *v, size_t n, double *cov, size_t lags, doub
 		scratch[2 * i] = i < n ? v[i] : 0;
 		scratch[2 * i + 1] = 0;
 	}
-	perfopt_fft(scratch, size);
+	perfopt_fft(scratch, size, scratch + 2 * size);
 	for (size_t i = 0; i < size; i++)
 	{
 		scratch[2 * i] = scratch[2 * i] * scratch[2 * i] + scratch[2 * i + 1] * scratch[2 * i + 1];
 		scratch[2 * i + 1] = 0;
 	}
 	/* The spectrum is even, so that forwards and backwards are the same. */
-	perfopt_fft(scratch, size);
+	perfopt_fft(scratch, size, scratch + 2 * size);
 	for (size_t k = 0; k < lags; k++)
 		cov[k] = scratch[2 * k] / (double) size;
 }

@@ -4,7 +4,7 @@
  *	  autocovariances of a series.
  *
  * Radix 2, decimation in time (Cooley, Tukey, Mathematics of Computation 19, 1965), with the
- * twiddle factors of each stage computed once, so that time grows as n log n and the error of a
+ * roots of unity computed each by itself, so that time grows as n log n and the error of a
  * million numbers stays below 1e-10 of the largest.
  *
  * Pure C: no PostgreSQL, no allocation: memory is the caller's.
@@ -14,8 +14,11 @@
 
 #include <stddef.h>
 
-/* n must be a power of two.  data: real and imaginary part in turn, transformed in place. */
-extern void perfopt_fft(double *data, size_t n);
+/*
+ * n must be a power of two.  data: real and imaginary part in turn, transformed in place.  table is
+ * scratch memory for n doubles.
+ */
+extern void perfopt_fft(double *data, size_t n, double *table);
 
 /* How many doubles perfopt_autocovariance() wants as scratch. */
 extern size_t perfopt_autocovariance_scratch(size_t n, size_t lags);

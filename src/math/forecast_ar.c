@@ -17,7 +17,9 @@
 #define CYCLES 6   /* as many of the shortest season */
 #define WEEK 7     /* days are in a week: looked at even where no week was found */
 #define MAX_LAGS 40
+#define BLOCK 4    /* equations added at once: each sum is read and written but once for them */
 #define PASSES 6
+#define SAMPLE 512 /* errors of which the median is taken */
 #define RIDGE 1e-5
 #define BEYOND 0.5 /* how far forecasts may leave the range seen, as a share of it */
 
@@ -115,37 +117,61 @@ predict(const Regression *r, const double *z, int t)
 	return sum;
 }
 
+/* Of weighted least squares. */
+typedef struct Sums
+{
+	double matrix[MAX_LAGS + 1][MAX_LAGS + 1];
+	double right[MAX_LAGS + 1];
+} Sums;
+
+static void
+add_equations(Sums *s, double (*row)[MAX_LAGS + 1], int size, const double *weight,
+			  const double *value)
+{
+	for (int i = 0; i < size; i++)
+	{
+		double a = weight[0] * row[0][i];
+		double b = weight[1] * row[1][i];
+		double c = weight[2] * row[2][i];
+		double d = weight[3] * row[3][i];
+
+		s->right[i] += a * value[0] + b * value[1] + c * value[2] + d * value[3];
+		for (int j = 0; j <= i; j++)
+			s->matrix[i][j] += a * row[0][j] + b * row[1][j] + c * row[2][j] + d * row[3][j];
+	}
+}
+
 /* One pass of least squares over z[first .. n) with these weights. */
 static bool
 fit_weighted(Regression *r, const double *z, int first, int n, const double *weight)
 {
-	double matrix[MAX_LAGS + 1][MAX_LAGS + 1] = { { 0 } };
-	double right[MAX_LAGS + 1] = { 0 };
-	double row[MAX_LAGS + 1];
-	int size = r->lags + 1;
+	Sums s = { 0 };
+	double row[BLOCK][MAX_LAGS + 1];
 
-	row[r->lags] = 1;
-	for (int t = first; t < n; t++)
+	for (int t = first; t < n; t += BLOCK)
 	{
-		double w = weight[t - first];
+		double w[BLOCK] = { 0 };
+		double value[BLOCK] = { 0 };
 
-		for (int i = 0; i < r->lags; i++)
-			row[i] = z[t - r->lag[i]];
-		for (int i = 0; i < size; i++)
+		for (int b = 0; b < BLOCK; b++)
 		{
-			double weighted = w * row[i];
+			int at = t + b < n ? t + b : n - 1;
 
-			right[i] += weighted * z[t];
-			for (int j = 0; j <= i; j++)
-				matrix[i][j] += weighted * row[j];
+			/* behind the last one, the last again with no weight */
+			w[b] = t + b < n ? weight[at - first] : 0;
+			value[b] = z[at];
+			for (int i = 0; i < r->lags; i++)
+				row[b][i] = z[at - r->lag[i]];
+			row[b][r->lags] = 1;
 		}
+		add_equations(&s, row, r->lags + 1, w, value);
 	}
 	for (int i = 0; i < r->lags; i++)
-		matrix[i][i] += RIDGE * (n - first);
-	matrix[r->lags][r->lags] += 1e-12;
-	if (!solve(matrix, right, size))
+		s.matrix[i][i] += RIDGE * (n - first);
+	s.matrix[r->lags][r->lags] += 1e-12;
+	if (!solve(s.matrix, s.right, r->lags + 1))
 		return false;
-	memcpy(r->coefficient, right, sizeof right);
+	memcpy(r->coefficient, s.right, sizeof s.right);
 	return true;
 }
 
@@ -156,6 +182,7 @@ fit(Regression *r, const double *z, int n, PerfoptArena arena)
 	int rows = n - first;
 	double *weight = perfopt_arena_take(&arena, (size_t) rows);
 	double *error = perfopt_arena_take(&arena, (size_t) rows);
+	int every = rows / SAMPLE + 1;
 
 	for (int i = 0; i < rows; i++)
 		weight[i] = 1;
@@ -163,12 +190,17 @@ fit(Regression *r, const double *z, int n, PerfoptArena arena)
 	{
 		double least;
 		double sum = 0;
+		int sample = 0;
 
 		if (!fit_weighted(r, z, first, n, weight))
 			return pass > 0;
 		for (int i = 0; i < rows; i++)
-			weight[i] = error[i] = fabs(z[first + i] - predict(r, z, first + i));
-		least = perfopt_median(error, rows) / 2 + 1e-6;
+		{
+			weight[i] = fabs(z[first + i] - predict(r, z, first + i));
+			if (i % every == 0)
+				error[sample++] = weight[i];
+		}
+		least = perfopt_median(error, sample) / 2 + 1e-6;
 		for (int i = 0; i < rows; i++)
 			sum += weight[i] = 1 / fmax(weight[i], least);
 		for (int i = 0; i < rows; i++)
