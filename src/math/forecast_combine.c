@@ -8,7 +8,7 @@
 
 #define POWER 3      /* weights are errors to the power of minus this */
 #define WORST 2.0    /* times the least error: beyond, no weight */
-#define TRIMMED 0.25 /* share of the weight that is left out at each end */
+#define TRIMMED 0.4 /* share of the weight that is left out at each end */
 
 /*
  * At each origin errors are divided by the methods' mean, so that a moment at which nobody could
