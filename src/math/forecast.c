@@ -30,6 +30,8 @@ static const struct
 } methods[METHODS] = {
 	{ "autoregression", perfopt_forecast_ar, false, false },
 	{ "autoregression of logarithms", perfopt_forecast_ar, true, false },
+	{ "autoregression on seasons", perfopt_forecast_ar_seasonal, false, false },
+	{ "autoregression of logarithms on seasons", perfopt_forecast_ar_seasonal, true, false },
 	{ "seasonal smoothing", perfopt_forecast_smooth, false, false },
 	{ "seasonal smoothing of logarithms", perfopt_forecast_smooth, true, false },
 	{ "decomposition with simple smoothing", perfopt_forecast_ses, true, false },

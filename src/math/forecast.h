@@ -40,7 +40,7 @@
 
 #define PERFOPT_FORECAST_LEAST 4    /* values with which a forecast is tried at all */
 #define PERFOPT_FORECAST_ORIGINS 8  /* earlier moments at which methods are tried */
-#define PERFOPT_FORECAST_METHODS 10
+#define PERFOPT_FORECAST_METHODS 12
 #define PERFOPT_FORECAST_VALUES 4096
 #define PERFOPT_FORECAST_MOST 1000000  /* values and horizon */
 

@@ -15,6 +15,7 @@
 
 #define NEAR 6     /* values just before */
 #define CYCLES 6   /* as many of the shortest season */
+#define FAR 64     /* without seasons and near values: powers of two up to this */
 #define WEEK 7     /* days are in a week: looked at even where no week was found */
 #define MAX_LAGS 40
 #define BLOCK 4    /* equations added at once: each sum is read and written but once for them */
@@ -52,15 +53,19 @@ add_around(Regression *r, int lag, int most)
 }
 
 static void
-choose_lags(Regression *r, const PerfoptHistory *h)
+choose_lags(Regression *r, const PerfoptHistory *h, bool near)
 {
 	int most = (h->n - 1) / 2;
 
 	r->lags = 0;
-	for (int i = 1; i <= NEAR; i++)
+	for (int i = 1; i <= NEAR && near; i++)
 		add_lag(r, i, most);
 	if (h->seasons == 0)
+	{
+		for (int i = 1; i <= FAR && !near; i *= 2)
+			add_lag(r, i, most);
 		return;
+	}
 	add_around(r, h->season[0], most);
 	add_around(r, 2 * h->season[0], most);
 	for (int i = 3; i <= CYCLES; i++)
@@ -209,8 +214,8 @@ fit(Regression *r, const double *z, int n, PerfoptArena arena)
 	return true;
 }
 
-void
-perfopt_forecast_ar(const PerfoptHistory *h, int horizon, double *out, PerfoptArena arena)
+static void
+autoregress(const PerfoptHistory *h, bool near, int horizon, double *out, PerfoptArena arena)
 {
 	double *z = perfopt_arena_take(&arena, (size_t) h->n + (size_t) horizon);
 	Regression r;
@@ -231,7 +236,7 @@ perfopt_forecast_ar(const PerfoptHistory *h, int horizon, double *out, PerfoptAr
 		low = fmin(low, z[i]);
 		high = fmax(high, z[i]);
 	}
-	choose_lags(&r, h);
+	choose_lags(&r, h, near);
 	if (r.lags == 0 || !fit(&r, z, h->n, arena))
 	{
 		perfopt_forecast_last(h, horizon, out, arena);
@@ -244,4 +249,16 @@ perfopt_forecast_ar(const PerfoptHistory *h, int horizon, double *out, PerfoptAr
 		z[t] = fmax(low - most, fmin(high + most, predict(&r, z, t)));
 		out[t - h->n] = z[t] * unit + mean;
 	}
+}
+
+void
+perfopt_forecast_ar(const PerfoptHistory *h, int horizon, double *out, PerfoptArena arena)
+{
+	autoregress(h, true, horizon, out, arena);
+}
+
+void
+perfopt_forecast_ar_seasonal(const PerfoptHistory *h, int horizon, double *out, PerfoptArena arena)
+{
+	autoregress(h, false, horizon, out, arena);
 }

@@ -44,6 +44,8 @@ typedef void (*PerfoptMethod)(const PerfoptHistory *h, int horizon, double *out,
 /* forecast_ar.c */
 extern void perfopt_forecast_ar(const PerfoptHistory *h, int horizon, double *out,
 								PerfoptArena arena);
+extern void perfopt_forecast_ar_seasonal(const PerfoptHistory *h, int horizon, double *out,
+										 PerfoptArena arena);
 
 /* forecast_smooth.c */
 extern void perfopt_forecast_smooth(const PerfoptHistory *h, int horizon, double *out,
