@@ -13,3 +13,7 @@ PARTS_verdict = src/math/fdr.c src/math/ranktest.c src/math/robust.c src/math/st
 PARTS_changepoint = src/math/robust.c src/math/student.c
 PARTS_trend = src/math/robust.c src/math/student.c
 PARTS_capacity = src/math/trend.c src/math/robust.c src/math/student.c
+PARTS_season = src/math/fft.c src/math/robust.c src/math/student.c
+PARTS_forecast = src/math/forecast_ar.c src/math/forecast_combine.c src/math/forecast_decompose.c \
+	src/math/forecast_interval.c src/math/forecast_prepare.c src/math/forecast_simple.c \
+	src/math/forecast_smooth.c src/math/season.c $(PARTS_season)
