@@ -99,7 +99,7 @@ now_ns(void)
 int
 main(int argc, char **argv)
 {
-	static unsigned char state[PERFOPT_ANOMALY_MOST_BYTES];
+	static double state[PERFOPT_ANOMALY_MOST_BYTES / sizeof(double)];
 	char name[512];
 	double ns = 0;
 	double values = 0;
@@ -117,7 +117,7 @@ main(int argc, char **argv)
 		snprintf(path, sizeof path, "%s/%s", argv[1], name);
 		n = read_series(path);
 		begin = now_ns();
-		perfopt_anomaly_init(state, sizeof state, steps_a_day(n));
+		perfopt_anomaly_init(state, sizeof state, steps_a_day(n), 0);
 		perfopt_anomaly_scores(state, value, n, score);
 		ns += now_ns() - begin;
 		values += n;

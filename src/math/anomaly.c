@@ -13,23 +13,24 @@
 #define WARM_UP PERFOPT_ANOMALY_WARM_UP
 #define NO_SEASON 288 /* whose shares times are when there is none */
 
-#define CUT 4.0           /* scales: what is further off moves centre and scale no more than this */
-#define HORIZON 1000.0    /* steps over which centre and scale forget */
-#define MEMORY 5.0        /* seasons over which the range forgets */
-#define LEAST_MEMORY 0.0  /* steps */
-#define SURPRISE 0.1      /* share of the expected width: this far beyond it is an anomaly */
-#define SILENCE 0.3       /* seasons, after an anomaly */
-#define LEAST_SILENCE 5.0 /* steps */
-#define LOUDER 10.0       /* times as surprising as the anomaly before: breaks the silence */
-#define GAIN 0.15         /* of what is unexplained, that a place of the profile learns */
-#define FLAT 24.0         /* steps: shorter runs of equal values are no flat line */
-#define FLAT_TIMES 3.0    /* nor are those less than so many times the longest before */
-#define DUST 0.001        /* share of the level */
-#define LIMIT_VALUE 6.0   /* scales from the centre that are always expected */
-#define LIMIT_CHANGE 8.0
-#define LIMIT_MEAN 6.0
-#define LIMIT_SPREAD 8.0
-#define LIMIT_REST 8.0
+#define CUT 5.0          /* scales: what is further off moves centre and scale no more than this */
+#define HORIZON 600.0    /* steps over which centre and scale forget */
+#define MEMORY 3.0       /* seasons over which the range forgets what does not happen again */
+#define SURPRISE 0.044   /* share of the expected width: this far beyond it is an anomaly */
+#define SILENCE 0.4      /* seasons, after an anomaly */
+#define LEAST_SILENCE 5  /* steps */
+#define LOUDER 40.0      /* times as surprising as the anomaly before: breaks the silence */
+#define GAIN 0.12        /* of what is unexplained, that a place of the profile learns */
+#define REST_STEPS 18.0  /* over which what is unexplained is averaged */
+#define FLAT 30.0        /* steps: shorter runs of equal values are no flat line */
+#define FLAT_TIMES 5.0   /* nor are those less than so many times the longest before */
+#define DUST 0.008       /* share of the level */
+#define QUIET 0.25       /* scales of the value, added to a spread before its logarithm is taken */
+#define LIMIT_VALUE 5.8  /* scales from the centre that are always expected */
+#define LIMIT_CHANGE 5.0
+#define LIMIT_MEAN 5.0
+#define LIMIT_SPREAD 5.0
+#define LIMIT_REST 12.0
 #define LIMIT_REST_MEAN 6.0
 
 typedef enum Watched
@@ -47,9 +48,11 @@ typedef struct Figure
 {
 	double centre;
 	double scale;
-	double low;
+	double low; /* of earlier seasons */
 	double high;
-	double seen; /* how often */
+	double low_now; /* of this one */
+	double high_now;
+	int64_t seen; /* how often */
 } Figure;
 
 typedef struct State
@@ -59,15 +62,15 @@ typedef struct State
 	int32_t season;
 	int32_t places;  /* of the profile */
 	int64_t step;    /* gaps included */
+	int64_t seen;    /* values */
+	int64_t silent;  /* steps left without an anomaly */
+	int64_t equal;   /* values like the last one, in a row */
+	int64_t longest; /* such run, before this one */
 	double dust;
-	double before;   /* the last value */
-	double silence;  /* steps left */
-	double loudest;  /* the anomaly that it is for */
-	double equal;    /* values like the last one, in a row */
-	double longest;  /* such run, before this one */
-	double seen;     /* values */
+	double before;    /* the last value */
+	double loudest;   /* the surprise that the silence is for */
+	double rest_mean; /* of what the season leaves unexplained */
 	double recent[RECENT];
-	double rest[RECENT];
 	Figure figure[WATCHED];
 	float profile[]; /* NaN where nothing has been seen yet */
 } State;
@@ -75,9 +78,7 @@ typedef struct State
 static int
 places_for(int season)
 {
-	int shared = (season + PERFOPT_ANOMALY_MOST_PLACES - 1) / PERFOPT_ANOMALY_MOST_PLACES;
-
-	return season == 0 ? 0 : (season + shared - 1) / shared;
+	return season < PERFOPT_ANOMALY_MOST_PLACES ? season : PERFOPT_ANOMALY_MOST_PLACES;
 }
 
 size_t
@@ -109,34 +110,56 @@ clamp(double x, double limit)
 	return fmax(-limit, fmin(limit, x));
 }
 
+/* Times are shares of the season, or of what stands for it. */
+static int
+span(const State *s)
+{
+	return s->season > 0 ? s->season : NO_SEASON;
+}
+
 /* How far x is beyond what is expected, as a multiple of what makes an anomaly. */
 static double
 surprise(const Figure *f, double x, double limit, double dust)
 {
 	double band = fmax(limit * f->scale, dust);
-	double low = fmin(f->low, f->centre - band);
-	double high = fmax(f->high, f->centre + band);
+	double low = fmin(fmin(f->low, f->low_now), f->centre - band);
+	double high = fmax(fmax(f->high, f->high_now), f->centre + band);
 
 	return fmax(fmax(x - high, low - x), 0) / (SURPRISE * (high - low) + dust);
 }
 
+/*
+ * The range fades only between seasons, and after the season's own extremes are in it, so that what
+ * happens each day is known as well at the end of the day as at its beginning.
+ */
 static void
-learn(Figure *f, double x, double fading)
+fade(Figure *f, double x)
 {
-	double share = fmax(1 / HORIZON, 1 / (f->seen + 1));
+	double share = 1 - exp(-1 / MEMORY);
+
+	f->high = fmax(f->high_now, f->high - share * fmax(f->high - f->centre, 0));
+	f->low = fmin(f->low_now, f->low + share * fmax(f->centre - f->low, 0));
+	f->high_now = f->low_now = x;
+}
+
+static void
+learn(Figure *f, double x, int season)
+{
+	double share = fmax(1 / HORIZON, 1 / ((double) f->seen + 1));
 	double off;
 
 	if (f->seen == 0)
-		f->centre = f->low = f->high = x;
+		f->centre = f->low = f->high = f->low_now = f->high_now = x;
 	off = x - f->centre;
 	/* a scale of zero would never grow again if it cut */
 	if (f->seen >= RECENT && f->scale > 0)
 		off = clamp(off, CUT * f->scale);
 	f->centre += share * off;
 	f->scale += share * (1.25 * fabs(off) - f->scale);
-	f->high = fmax(f->high, x) - fading * fmax(f->high - f->centre, 0);
-	f->low = fmin(f->low, x) + fading * fmax(f->centre - f->low, 0);
-	f->seen++;
+	f->high_now = fmax(f->high_now, x);
+	f->low_now = fmin(f->low_now, x);
+	if (++f->seen % season == 0)
+		fade(f, x);
 }
 
 static void
@@ -153,13 +176,12 @@ mean_and_spread(const double *v, int n, double *mean, double *spread)
 	*spread = sqrt(squares / n);
 }
 
-/* Surprise at one figure, which then has been seen; the greatest so far is kept in `score`. */
+/* Surprise at one figure, which is learnt then; `most` keeps the greatest. */
 static void
 watch(State *s, Watched which, double x, double limit, PerfoptAnomalyKind kind,
 	  PerfoptAnomalyScore *most)
 {
 	Figure *f = &s->figure[which];
-	double span = s->season > 0 ? s->season : NO_SEASON;
 	double dust = fmax(s->dust, DUST * fabs(s->figure[VALUE].centre));
 	double got = f->seen >= WARM_UP ? surprise(f, x, limit, dust) : 0;
 
@@ -168,27 +190,24 @@ watch(State *s, Watched which, double x, double limit, PerfoptAnomalyKind kind,
 		most->score = got;
 		most->kind = kind;
 	}
-	learn(f, x, 1 / fmax(fmax(MEMORY * span, LEAST_MEMORY), 1));
+	learn(f, x, span(s));
 }
 
-/* A flat line counts once, when it is long enough. */
 static void
-watch_flat(State *s, double value, PerfoptAnomalyScore *most)
+watch_recent(State *s, double value, PerfoptAnomalyScore *most)
 {
-	double enough = fmax(FLAT, ceil(FLAT_TIMES * s->longest));
+	double mean;
+	double spread;
+	double quiet;
 
-	if (s->seen > 0 && value == s->before)
-		s->equal++;
-	else
-	{
-		s->longest = fmax(s->longest, s->equal);
-		s->equal = 1;
-	}
-	if (s->equal == enough && s->seen >= WARM_UP && most->score < 1 && s->figure[VALUE].scale > s->dust)
-	{
-		most->score = 1;
-		most->kind = PERFOPT_ANOMALY_FLAT;
-	}
+	s->recent[s->seen % RECENT] = value;
+	if (s->seen < RECENT)
+		return;
+	mean_and_spread(s->recent, RECENT, &mean, &spread);
+	watch(s, MEAN, mean, LIMIT_MEAN, PERFOPT_ANOMALY_LEVEL, most);
+	quiet = QUIET * s->figure[VALUE].scale + fmax(s->dust, DUST * fabs(mean));
+	if (quiet > 0)
+		watch(s, SPREAD, log(spread + quiet), LIMIT_SPREAD, PERFOPT_ANOMALY_SPREAD, most);
 }
 
 static void
@@ -196,73 +215,79 @@ watch_season(State *s, double value, PerfoptAnomalyScore *most)
 {
 	float *place = &s->profile[s->step % s->season * s->places / s->season];
 	double rest = value - *place;
-	double mean;
-	double spread;
-	int last = (int) (s->seen - RECENT * floor(s->seen / RECENT));
 
 	if (isnan(*place))
 	{
-		s->rest[last] = 0;
 		*place = (float) value;
 		return;
 	}
 	most->expected = *place;
-	s->rest[last] = rest;
-	if (s->step >= 2 * s->season)
+	if (s->step >= 2 * (int64_t) s->season)
 	{
-		mean_and_spread(s->rest, RECENT, &mean, &spread);
+		s->rest_mean += (rest - s->rest_mean) / REST_STEPS;
 		watch(s, REST, rest, LIMIT_REST, PERFOPT_ANOMALY_SPIKE, most);
-		watch(s, REST_MEAN, mean, LIMIT_REST_MEAN, PERFOPT_ANOMALY_LEVEL, most);
+		watch(s, REST_MEAN, s->rest_mean, LIMIT_REST_MEAN, PERFOPT_ANOMALY_LEVEL, most);
 		rest = clamp(rest, CUT * s->figure[REST].scale);
 	}
 	*place += (float) (GAIN * rest);
 }
 
-/* From surprise to score: nothing that happens in the silence after an anomaly is one. */
+/* A flat line counts once, when it has become long enough. */
+static void
+watch_flat(State *s, double value, PerfoptAnomalyScore *most)
+{
+	double enough = fmax(FLAT, ceil(FLAT_TIMES * (double) s->longest));
+
+	if (s->seen > 0 && value == s->before)
+		s->equal++;
+	else
+	{
+		s->longest = s->longest > s->equal ? s->longest : s->equal;
+		s->equal = 1;
+	}
+	if ((double) s->equal == enough && most->score < 1 && s->figure[VALUE].scale > s->dust)
+	{
+		most->score = 1;
+		most->kind = PERFOPT_ANOMALY_FLAT;
+	}
+}
+
+/* From surprise to score; after an anomaly there is silence for a while. */
 static double
 judge(State *s, double got)
 {
-	double span = s->season > 0 ? s->season : NO_SEASON;
+	double score = got / (1 + got);
 
-	if (got < 1 || s->step < s->season)
-		return fmin(got, 1 - 1e-9) / (1 + got);
-	if (s->silence > 0 && got < LOUDER * s->loudest)
-		return 0.49;
-	s->silence = fmax(SILENCE * span, LEAST_SILENCE);
+	if (got < 1)
+		return score;
+	if (s->seen < WARM_UP || s->step < s->season || (s->silent > 0 && got < LOUDER * s->loudest))
+		return nextafter(PERFOPT_ANOMALY_THRESHOLD, 0);
+	s->silent = (int64_t) fmax(SILENCE * span(s), LEAST_SILENCE);
 	s->loudest = got;
-	return got / (1 + got);
+	return score;
 }
 
 PerfoptAnomalyScore
 perfopt_anomaly_update(void *state, double value)
 {
 	State *s = state;
-	PerfoptAnomalyScore most = { 0, s->seen > 0 ? s->figure[VALUE].centre : NAN, PERFOPT_ANOMALY_NONE };
-	double mean;
-	double spread;
+	PerfoptAnomalyScore most = { 0, s->seen > 0 ? s->figure[VALUE].centre : NAN,
+								 PERFOPT_ANOMALY_NONE };
 
-	s->silence = fmax(s->silence - 1, 0);
-	if (!isfinite(value))
+	s->silent -= s->silent > 0;
+	if (isfinite(value))
 	{
-		s->step++;
-		return most;
+		watch(s, VALUE, value, LIMIT_VALUE, PERFOPT_ANOMALY_SPIKE, &most);
+		if (s->seen > 0)
+			watch(s, CHANGE, value - s->before, LIMIT_CHANGE, PERFOPT_ANOMALY_SPIKE, &most);
+		watch_recent(s, value, &most);
+		if (s->season > 0)
+			watch_season(s, value, &most);
+		watch_flat(s, value, &most);
+		most.score = judge(s, most.score);
+		s->before = value;
+		s->seen++;
 	}
-	s->recent[(int) (s->seen - RECENT * floor(s->seen / RECENT))] = value;
-	watch(s, VALUE, value, LIMIT_VALUE, PERFOPT_ANOMALY_SPIKE, &most);
-	if (s->seen > 0)
-		watch(s, CHANGE, value - s->before, LIMIT_CHANGE, PERFOPT_ANOMALY_SPIKE, &most);
-	if (s->seen >= RECENT)
-	{
-		mean_and_spread(s->recent, RECENT, &mean, &spread);
-		watch(s, MEAN, mean, LIMIT_MEAN, PERFOPT_ANOMALY_LEVEL, &most);
-		watch(s, SPREAD, spread, LIMIT_SPREAD, PERFOPT_ANOMALY_SPREAD, &most);
-	}
-	if (s->season > 0)
-		watch_season(s, value, &most);
-	watch_flat(s, value, &most);
-	most.score = judge(s, most.score);
-	s->before = value;
-	s->seen++;
 	s->step++;
 	return most;
 }
