@@ -1,0 +1,331 @@
+/*
+ * anomaly.c
+ *	  See anomaly.h.
+ */
+#include "math/anomaly.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#define MAGIC UINT32_C(0x414e6f01) /* changes with the layout; its bytes tell byte order */
+#define RECENT PERFOPT_ANOMALY_RECENT
+#define WARM_UP PERFOPT_ANOMALY_WARM_UP
+#define NO_SEASON 288 /* whose shares times are when there is none */
+
+#define CUT 5.0          /* scales: what is further off moves centre and scale no more than this */
+#define HORIZON 600.0    /* steps over which centre and scale forget */
+#define MEMORY 3.0       /* seasons over which the range forgets what does not happen again */
+#define SURPRISE 0.044   /* share of the expected width: this far beyond it is an anomaly */
+#define SILENCE 0.4      /* seasons, after an anomaly */
+#define LEAST_SILENCE 5  /* steps */
+#define LOUDER 40.0      /* times as surprising as the anomaly before: breaks the silence */
+#define GAIN 0.12        /* of what is unexplained, that a place of the profile learns */
+#define REST_STEPS 18.0  /* over which what is unexplained is averaged */
+#define FLAT 30.0        /* steps: shorter runs of equal values are no flat line */
+#define FLAT_TIMES 5.0   /* nor are those less than so many times the longest before */
+#define DUST 0.008       /* share of the level */
+#define QUIET 0.25       /* scales of the value, added to a spread before its logarithm is taken */
+#define LIMIT_VALUE 5.8  /* scales from the centre that are always expected */
+#define LIMIT_CHANGE 5.0
+#define LIMIT_MEAN 5.0
+#define LIMIT_SPREAD 5.0
+#define LIMIT_REST 12.0
+#define LIMIT_REST_MEAN 6.0
+
+typedef enum Watched
+{
+	VALUE,
+	CHANGE,
+	MEAN,
+	SPREAD,
+	REST, /* what the season leaves unexplained */
+	REST_MEAN,
+	WATCHED
+} Watched;
+
+typedef struct Figure
+{
+	double centre;
+	double scale;
+	double low; /* of earlier seasons */
+	double high;
+	double low_now; /* of this one */
+	double high_now;
+	int64_t seen; /* how often */
+} Figure;
+
+typedef struct State
+{
+	uint32_t magic;
+	uint32_t check;
+	int32_t season;
+	int32_t places;  /* of the profile */
+	int64_t step;    /* gaps included */
+	int64_t seen;    /* values */
+	int64_t silent;  /* steps left without an anomaly */
+	int64_t equal;   /* values like the last one, in a row */
+	int64_t longest; /* such run, before this one */
+	double dust;
+	double before;    /* the last value */
+	double loudest;   /* the surprise that the silence is for */
+	double rest_mean; /* of what the season leaves unexplained */
+	double recent[RECENT];
+	Figure figure[WATCHED];
+	float profile[]; /* NaN where nothing has been seen yet */
+} State;
+
+static int
+places_for(int season)
+{
+	return season < PERFOPT_ANOMALY_MOST_PLACES ? season : PERFOPT_ANOMALY_MOST_PLACES;
+}
+
+size_t
+perfopt_anomaly_size(int season)
+{
+	return season < 0 ? 0 : sizeof(State) + (size_t) places_for(season) * sizeof(float);
+}
+
+bool
+perfopt_anomaly_init(void *state, size_t size, int season, double dust)
+{
+	State *s = state;
+
+	if (season < 0 || size < perfopt_anomaly_size(season) || !(dust >= 0 && isfinite(dust)))
+		return false;
+	memset(s, 0, perfopt_anomaly_size(season));
+	s->magic = MAGIC;
+	s->season = season;
+	s->places = places_for(season);
+	s->dust = dust;
+	for (int i = 0; i < s->places; i++)
+		s->profile[i] = NAN;
+	return true;
+}
+
+static double
+clamp(double x, double limit)
+{
+	return fmax(-limit, fmin(limit, x));
+}
+
+/* Times are shares of the season, or of what stands for it. */
+static int
+span(const State *s)
+{
+	return s->season > 0 ? s->season : NO_SEASON;
+}
+
+/* How far x is beyond what is expected, as a multiple of what makes an anomaly. */
+static double
+surprise(const Figure *f, double x, double limit, double dust)
+{
+	double band = fmax(limit * f->scale, dust);
+	double low = fmin(fmin(f->low, f->low_now), f->centre - band);
+	double high = fmax(fmax(f->high, f->high_now), f->centre + band);
+
+	return fmax(fmax(x - high, low - x), 0) / (SURPRISE * (high - low) + dust);
+}
+
+/*
+ * The range fades only between seasons, and after the season's own extremes are in it, so that what
+ * happens each day is known as well at the end of the day as at its beginning.
+ */
+static void
+fade(Figure *f, double x)
+{
+	double share = 1 - exp(-1 / MEMORY);
+
+	f->high = fmax(f->high_now, f->high - share * fmax(f->high - f->centre, 0));
+	f->low = fmin(f->low_now, f->low + share * fmax(f->centre - f->low, 0));
+	f->high_now = f->low_now = x;
+}
+
+static void
+learn(Figure *f, double x, int season)
+{
+	double share = fmax(1 / HORIZON, 1 / ((double) f->seen + 1));
+	double off;
+
+	if (f->seen == 0)
+		f->centre = f->low = f->high = f->low_now = f->high_now = x;
+	off = x - f->centre;
+	/* a scale of zero would never grow again if it cut */
+	if (f->seen >= RECENT && f->scale > 0)
+		off = clamp(off, CUT * f->scale);
+	f->centre += share * off;
+	f->scale += share * (1.25 * fabs(off) - f->scale);
+	f->high_now = fmax(f->high_now, x);
+	f->low_now = fmin(f->low_now, x);
+	if (++f->seen % season == 0)
+		fade(f, x);
+}
+
+static void
+mean_and_spread(const double *v, int n, double *mean, double *spread)
+{
+	double sum = 0;
+	double squares = 0;
+
+	for (int i = 0; i < n; i++)
+		sum += v[i];
+	*mean = sum / n;
+	for (int i = 0; i < n; i++)
+		squares += (v[i] - *mean) * (v[i] - *mean);
+	*spread = sqrt(squares / n);
+}
+
+/* Surprise at one figure, which is learnt then; `most` keeps the greatest. */
+static void
+watch(State *s, Watched which, double x, double limit, PerfoptAnomalyKind kind,
+	  PerfoptAnomalyScore *most)
+{
+	Figure *f = &s->figure[which];
+	double dust = fmax(s->dust, DUST * fabs(s->figure[VALUE].centre));
+	double got = f->seen >= WARM_UP ? surprise(f, x, limit, dust) : 0;
+
+	if (got > most->score)
+	{
+		most->score = got;
+		most->kind = kind;
+	}
+	learn(f, x, span(s));
+}
+
+static void
+watch_recent(State *s, double value, PerfoptAnomalyScore *most)
+{
+	double mean;
+	double spread;
+	double quiet;
+
+	s->recent[s->seen % RECENT] = value;
+	if (s->seen < RECENT)
+		return;
+	mean_and_spread(s->recent, RECENT, &mean, &spread);
+	watch(s, MEAN, mean, LIMIT_MEAN, PERFOPT_ANOMALY_LEVEL, most);
+	quiet = QUIET * s->figure[VALUE].scale + fmax(s->dust, DUST * fabs(mean));
+	if (quiet > 0)
+		watch(s, SPREAD, log(spread + quiet), LIMIT_SPREAD, PERFOPT_ANOMALY_SPREAD, most);
+}
+
+static void
+watch_season(State *s, double value, PerfoptAnomalyScore *most)
+{
+	float *place = &s->profile[s->step % s->season * s->places / s->season];
+	double rest = value - *place;
+
+	if (isnan(*place))
+	{
+		*place = (float) value;
+		return;
+	}
+	most->expected = *place;
+	if (s->step >= 2 * (int64_t) s->season)
+	{
+		s->rest_mean += (rest - s->rest_mean) / REST_STEPS;
+		watch(s, REST, rest, LIMIT_REST, PERFOPT_ANOMALY_SPIKE, most);
+		watch(s, REST_MEAN, s->rest_mean, LIMIT_REST_MEAN, PERFOPT_ANOMALY_LEVEL, most);
+		rest = clamp(rest, CUT * s->figure[REST].scale);
+	}
+	*place += (float) (GAIN * rest);
+}
+
+/* A flat line counts once, when it has become long enough. */
+static void
+watch_flat(State *s, double value, PerfoptAnomalyScore *most)
+{
+	double enough = fmax(FLAT, ceil(FLAT_TIMES * (double) s->longest));
+
+	if (s->seen > 0 && value == s->before)
+		s->equal++;
+	else
+	{
+		s->longest = s->longest > s->equal ? s->longest : s->equal;
+		s->equal = 1;
+	}
+	if ((double) s->equal == enough && most->score < 1 && s->figure[VALUE].scale > s->dust)
+	{
+		most->score = 1;
+		most->kind = PERFOPT_ANOMALY_FLAT;
+	}
+}
+
+/* From surprise to score; after an anomaly there is silence for a while. */
+static double
+judge(State *s, double got)
+{
+	double score = got / (1 + got);
+
+	if (got < 1)
+		return score;
+	if (s->seen < WARM_UP || s->step < s->season || (s->silent > 0 && got < LOUDER * s->loudest))
+		return nextafter(PERFOPT_ANOMALY_THRESHOLD, 0);
+	s->silent = (int64_t) fmax(SILENCE * span(s), LEAST_SILENCE);
+	s->loudest = got;
+	return score;
+}
+
+PerfoptAnomalyScore
+perfopt_anomaly_update(void *state, double value)
+{
+	State *s = state;
+	PerfoptAnomalyScore most = { 0, s->seen > 0 ? s->figure[VALUE].centre : NAN,
+								 PERFOPT_ANOMALY_NONE };
+
+	s->silent -= s->silent > 0;
+	if (isfinite(value))
+	{
+		watch(s, VALUE, value, LIMIT_VALUE, PERFOPT_ANOMALY_SPIKE, &most);
+		if (s->seen > 0)
+			watch(s, CHANGE, value - s->before, LIMIT_CHANGE, PERFOPT_ANOMALY_SPIKE, &most);
+		watch_recent(s, value, &most);
+		if (s->season > 0)
+			watch_season(s, value, &most);
+		watch_flat(s, value, &most);
+		most.score = judge(s, most.score);
+		s->before = value;
+		s->seen++;
+	}
+	s->step++;
+	return most;
+}
+
+void
+perfopt_anomaly_scores(void *state, const double *value, int n, PerfoptAnomalyScore *score)
+{
+	for (int i = 0; i < n; i++)
+		score[i] = perfopt_anomaly_update(state, value[i]);
+}
+
+/* FNV-1a over all but the field that holds it. */
+static uint32_t
+check_sum(const State *s)
+{
+	const unsigned char *byte = (const unsigned char *) s;
+	size_t size = perfopt_anomaly_size(s->season);
+	uint32_t hash = UINT32_C(2166136261);
+
+	for (size_t i = offsetof(State, season); i < size; i++)
+		hash = (hash ^ byte[i]) * UINT32_C(16777619);
+	return hash;
+}
+
+void
+perfopt_anomaly_seal(void *state)
+{
+	State *s = state;
+
+	s->check = check_sum(s);
+}
+
+bool
+perfopt_anomaly_valid(const void *state, size_t size)
+{
+	const State *s = state;
+
+	return size >= sizeof(State) && s->magic == MAGIC && s->season >= 0 &&
+		   s->places == places_for(s->season) && size == perfopt_anomaly_size(s->season) &&
+		   s->check == check_sum(s);
+}
