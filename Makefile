@@ -29,6 +29,8 @@ SQL_PIECES = $(wildcard \
 	src/load/kinds.sql \
 	src/load/beside.sql \
 	src/load/compare.sql \
+	src/trend/trend.sql \
+	src/trend/capacity.sql \
 	src/alert/threshold.sql \
 	src/alert/alert.sql \
 	src/alert/threshold_default.sql \

@@ -26,8 +26,9 @@ static const PerfoptWorkerDef workers[] = {
 };
 
 static const PerfoptDuty duties[] = {
-	{ "alerts", 0, perfopt_alert_evaluate_duty, perfopt_alert_evaluate_failed },
-	{ "events", 60 * 60 * 1000, perfopt_alert_forget_duty, NULL },
+	{ "alerts", 0, perfopt_alert_evaluate_duty, perfopt_alert_evaluate_committed,
+	  perfopt_alert_evaluate_failed },
+	{ "events", 60 * 60 * 1000, perfopt_alert_forget_duty, NULL, NULL },
 };
 
 static const PerfoptSource *const prober_sources[] = { &perfopt_delivery_source };

@@ -17,7 +17,8 @@
  */
 extern void perfopt_alert_evaluate_duty(TimestampTz now);
 
-/* That transaction was not committed. */
+/* That transaction was committed, or was not. */
+extern void perfopt_alert_evaluate_committed(void);
 extern void perfopt_alert_evaluate_failed(void);
 
 /* Likewise, each hour: forgets old events. */

@@ -321,9 +321,54 @@ tell(Cycle *cycle)
 	return told;
 }
 
+static const PerfoptMetric score_metric = {
+	"perfopt_anomaly_score", "application", PERFOPT_GAUGE, "ratio",
+	"How unusual the value of a metric is (label metric, and the series' own): 0.5 and more is an anomaly"
+};
+
+/* Until the transaction is over, in a context of their own. */
+static PerfoptBatch *scores = NULL;
+
+/* What detectors said in this cycle goes to the store. */
+static void
+keep_scores(const Cycle *cycle)
+{
+	static MemoryContext context = NULL;
+	MemoryContext oldcontext;
+	ListCell *lc;
+
+	if (context == NULL)
+		context = AllocSetContextCreate(TopMemoryContext, "perfopt scores", ALLOCSET_SMALL_SIZES);
+	MemoryContextReset(context);
+	oldcontext = MemoryContextSwitchTo(context);
+	scores = NULL;
+	foreach (lc, cycle->watcher->watches)
+	{
+		const PerfoptWatch *watch = lfirst(lc);
+
+		if (watch->anomaly == NULL || !watch->fresh || isnan(watch->measured))
+			continue;
+		if (scores == NULL)
+			scores = perfopt_batch_create("anomaly");
+		perfopt_batch_add(scores, &score_metric, watch->labels_scored, watch->nlabels_scored,
+						  rint(watch->measured * 1e3) / 1e3);
+	}
+	if (scores != NULL)
+		(void) perfopt_store_append(scores, cycle->now);
+	MemoryContextSwitchTo(oldcontext);
+}
+
+void
+perfopt_alert_evaluate_committed(void)
+{
+	if (scores != NULL)
+		perfopt_store_committed(scores);
+	scores = NULL;
+}
+
 /* One cycle, under SPI; returns how many alerts changed. */
 static int
-evaluate(PerfoptWatcher *watcher, TimestampTz now)
+evaluate(PerfoptWatcher *watcher, TimestampTz now, bool keeps_scores)
 {
 	Cycle cycle = { .watcher = watcher, .now = now };
 	int changed = 0;
@@ -337,13 +382,12 @@ evaluate(PerfoptWatcher *watcher, TimestampTz now)
 	}
 	read_samples(&cycle);
 	foreach (lc, watcher->watches)
-	{
-		PerfoptWatch *watch = lfirst(lc);
-
-		look_at(&cycle, watch);
-		watch->fresh = false;
-	}
+		look_at(&cycle, lfirst(lc));
 	changed += tell(&cycle);
+	if (keeps_scores)
+		keep_scores(&cycle);
+	foreach (lc, watcher->watches)
+		((PerfoptWatch *) lfirst(lc))->fresh = false;
 	if (cycle.retry)
 		perfopt_watcher_set_stale();
 	return changed;
@@ -359,6 +403,7 @@ lock_relation(void)
 void
 perfopt_alert_evaluate_failed(void)
 {
+	scores = NULL;
 	perfopt_watcher_set_stale();
 }
 
@@ -382,7 +427,7 @@ perfopt_alert_evaluate_duty(TimestampTz now)
 		perfopt_watcher_set_stale();
 		return;
 	}
-	(void) evaluate(watcher, now);
+	(void) evaluate(watcher, now, true);
 }
 
 void
@@ -413,7 +458,7 @@ perfopt_evaluate_alerts(PG_FUNCTION_ARGS)
 	LockRelationOid(lock_relation(), ShareUpdateExclusiveLock);
 	SPI_connect();
 	watcher = perfopt_watcher_create();
-	changed = evaluate(watcher, at);
+	changed = evaluate(watcher, at, false);
 	SPI_finish();
 	PG_RETURN_INT32(changed);
 }

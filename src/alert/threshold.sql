@@ -24,7 +24,7 @@ COMMENT ON TABLE perfopt.threshold IS
   'Lines that metrics should not cross; each series of the metric whose labels contain `labels` can raise an alert of its own. perfopt.set_threshold() and drop_threshold() change it. Example: SELECT name, warning, critical, hold, lineage FROM perfopt.threshold WHERE enabled ORDER BY name;';
 COMMENT ON COLUMN perfopt.threshold.name IS 'What is compared and how; made from measure, metric, labels, period and operator.';
 COMMENT ON COLUMN perfopt.threshold.measure IS
-  'What is compared: value (of a gauge; a counter''s rate per second), rate (change per second), avg, min, max, p50, p90, p95, p99 (over the period), absent (seconds without a sample of any series that matches), anomaly (score 0 to 1; 0.5 and more is unusual).';
+  'What is compared: value (of a gauge; a counter''s rate per second), rate (change per second), avg, min, max, p50, p90, p95, p99 (over the period), absent (seconds without a sample of any series that matches), anomaly (score 0 to 1; 0.5 and more is unusual), which is also stored as perfopt_anomaly_score.';
 COMMENT ON COLUMN perfopt.threshold.period IS 'Over how long avg, min, max and percentiles are taken, 1 s to 1 hour; NULL for the other measures.';
 COMMENT ON COLUMN perfopt.threshold.operator IS '>, >=, < or <=: on which side of a line a value is bad.';
 COMMENT ON COLUMN perfopt.threshold.hold IS 'How long values must be beyond a line before the alert fires; until then it is pending.';
@@ -119,7 +119,8 @@ BEGIN
     RAISE EXCEPTION 'measure "%" is bad when it is high, so its operator is > or >=, not "%"', NEW.measure, NEW.operator
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Use >.';
   END IF;
-  IF NEW.warning IS NULL AND NEW.critical IS NULL THEN
+  -- Without a line, a score is kept and nothing else.
+  IF NEW.warning IS NULL AND NEW.critical IS NULL AND NEW.measure <> 'anomaly' THEN
     RAISE EXCEPTION 'a threshold on "%" needs a warning or a critical value', NEW.metric
       USING ERRCODE = 'null_value_not_allowed', HINT = 'Give at least one of the two.';
   END IF;
@@ -212,7 +213,7 @@ BEGIN
   RETURN set_name;
 END $$;
 COMMENT ON FUNCTION perfopt.set_threshold(text, text, float8, float8, jsonb, interval, interval, interval, text, interval, float8, text) IS
-  'Sets the threshold on a metric, or replaces the one on the same side of it, and returns its name. warning and critical are in the metric''s unit (a counter''s per second), one of them may be NULL. hold: how long beyond a line before it fires (default 0); cooldown: not again for so long (5 min); escalate_after: unacknowledged (never); measure: value, rate, avg, min, max, p50, p90, p95, p99 (over period), absent (seconds), anomaly (0 to 1); hysteresis_pct: how far back before it is resolved (5 %). Example: SELECT perfopt.set_threshold(''redis_ping_seconds'', ''>'', 0.005, 0.05, ''{"target": "app_cache"}'', hold => ''1 min'', measure => ''p95'', period => ''5 min'');';
+  'Sets the threshold on a metric, or replaces the one on the same side of it, and returns its name. warning and critical are in the metric''s unit (a counter''s per second), one of them may be NULL. hold: how long beyond a line before it fires (default 0); cooldown: not again for so long (5 min); escalate_after: unacknowledged (never); measure: value, rate, avg, min, max, p50, p90, p95, p99 (over period), absent (seconds), anomaly (0 to 1; with both lines NULL it is only stored, as perfopt_anomaly_score); hysteresis_pct: how far back before it is resolved (5 %). Example: SELECT perfopt.set_threshold(''redis_ping_seconds'', ''>'', 0.005, 0.05, ''{"target": "app_cache"}'', hold => ''1 min'', measure => ''p95'', period => ''5 min'');';
 
 CREATE FUNCTION perfopt.drop_threshold(
   metric text, operator text DEFAULT NULL, labels jsonb DEFAULT '{}', measure text DEFAULT 'value', period interval DEFAULT NULL)

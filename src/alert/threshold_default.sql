@@ -66,7 +66,14 @@ FROM (VALUES
   ('pg_cron_job_failures_total', 'value', NULL, '{}', '>', 0, NULL, '0', 'judgement: any',
    'A scheduled job failed'),
   ('pg_notify_queue_ratio', 'value', NULL, '{}', '>', 0.50, 0.80, '1 min', 'convention: PostgreSQL itself warns at 50 %',
-   'The notification queue is filling up')
+   'The notification queue is filling up'),
+  -- scored, so that what is unusual can be looked up; nobody is told
+  ('node_cpu_busy_ratio', 'anomaly', NULL, '{}', '>', NULL, NULL, '0', 'measured: docs/math.md', 'Processors are busy in an unusual way'),
+  ('pg_connections_used_ratio', 'anomaly', NULL, '{}', '>', NULL, NULL, '0', 'measured: docs/math.md', 'An unusual number of connections'),
+  ('pg_xact_commit_total', 'anomaly', NULL, '{}', '>', NULL, NULL, '0', 'measured: docs/math.md', 'An unusual rate of transactions'),
+  ('pg_wal_bytes_total', 'anomaly', NULL, '{}', '>', NULL, NULL, '0', 'measured: docs/math.md', 'An unusual rate of WAL'),
+  ('redis_ping_seconds', 'anomaly', NULL, '{}', '>', NULL, NULL, '0', 'measured: docs/math.md', 'A Redis answers unusually'),
+  ('probe_duration_seconds', 'anomaly', NULL, '{"phase": "total"}', '>', NULL, NULL, '0', 'measured: docs/math.md', 'A service answers unusually')
   ) AS d (metric, measure, period, labels, operator, warning, critical, hold, lineage, summary);
 
 INSERT INTO perfopt.inhibition (source_metric, target_metric, equal_labels, builtin) VALUES

@@ -9,6 +9,7 @@
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -19,6 +20,9 @@
 
 /* A window has room for so many samples; of a longer period it has the latest. */
 #define MAX_WINDOW 1024
+
+/* A detector learns what days are like from this much. */
+#define ANOMALY_REFILL_US (2 * USECS_PER_DAY)
 
 /* What was resolved longer ago matters neither to a cooldown nor to flapping. */
 #define LONGEST_MEMORY "'30 days'::pg_catalog.interval"
@@ -122,6 +126,8 @@ set_measure(PerfoptRule *rule, const char *measure)
 		rule->measure = PERFOPT_MEASURE_RATE;
 	else if (strcmp(measure, "absent") == 0)
 		rule->measure = PERFOPT_MEASURE_ABSENT;
+	else if (strcmp(measure, "anomaly") == 0)
+		rule->measure = PERFOPT_MEASURE_ANOMALY;
 	else if (strcmp(measure, "avg") == 0)
 		rule->measure = PERFOPT_MEASURE_AVERAGE;
 	else if (strcmp(measure, "value") == 0)
@@ -134,6 +140,47 @@ set_measure(PerfoptRule *rule, const char *measure)
 		else
 			rule->quantile = strcmp(measure, "max") == 0 ? 1 : 0;
 	}
+}
+
+static int
+steps_a_day(void)
+{
+	return 24 * 60 * 60 / perfopt_collect_interval_s;
+}
+
+/* The metric, and the labels of the series: what its scores are stored under. */
+static void
+set_scored_labels(PerfoptWatch *watch)
+{
+	Jsonb *labels =
+		DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(watch->labels)));
+	JsonbIterator *iterator = JsonbIteratorInit(&labels->root);
+	JsonbIteratorToken token;
+	JsonbValue value;
+	int n = 0;
+
+	watch->labels_scored = palloc((JB_ROOT_COUNT(labels) + 1) * sizeof(PerfoptLabel));
+	watch->labels_scored[n++] = (PerfoptLabel){ "metric", watch->rule->metric };
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			watch->labels_scored[n].name = pnstrdup(value.val.string.val, value.val.string.len);
+		else if (token == WJB_VALUE && value.type == jbvString)
+			watch->labels_scored[n++].value =
+				pnstrdup(value.val.string.val, value.val.string.len);
+	}
+	watch->nlabels_scored = n;
+}
+
+static void
+begin_detector(PerfoptWatch *watch)
+{
+	size_t size = perfopt_anomaly_size(steps_a_day());
+
+	watch->anomaly = palloc(size);
+	if (!perfopt_anomaly_init(watch->anomaly, size, steps_a_day(), 0))
+		elog(ERROR, "could not begin a detector with %d steps a day", steps_a_day());
+	set_scored_labels(watch);
 }
 
 static PerfoptWatch *
@@ -153,6 +200,8 @@ make_watch(PerfoptWatcher *watcher, PerfoptRule *rule, int series_id, const char
 		watch->window = perfopt_window_init(palloc(perfopt_window_size(capacity)), capacity,
 											rule->period_us);
 	}
+	if (rule->measure == PERFOPT_MEASURE_ANOMALY)
+		begin_detector(watch);
 	watcher->watches = lappend(watcher->watches, watch);
 	return watch;
 }
@@ -184,6 +233,8 @@ read_rules(PerfoptWatcher *watcher)
 		rule->is_counter = get_bool(i, 3);
 		set_measure(rule, get_text(CurrentMemoryContext, i, 4));
 		rule->period_us = get_duration_us(i, 5);
+		rule->refill_us = rule->measure == PERFOPT_MEASURE_ANOMALY ? ANOMALY_REFILL_US
+																   : rule->period_us;
 		rule->line.warning = get_double(i, 6);
 		rule->line.critical = get_double(i, 7);
 		rule->line.below = operator[0] == '<';
@@ -340,14 +391,14 @@ take_refill(PerfoptWatcher *watcher, const Refill *refill)
 	{
 		PerfoptWatch *watch = lfirst(lc);
 
-		if (watch->window != NULL && refill->ts > watch->last_ts)
+		if (watch->rule->refill_us > 0 && refill->ts > watch->last_ts)
 			perfopt_watch_take(watch, refill->ts, refill->value, NAN);
 	}
 }
 
-/* Windows begin with what the store has, so that a restart does not make them blind for their period. */
+/* Windows and detectors begin with what the store has, so that a restart does not make them blind for long. */
 static void
-refill_windows(PerfoptWatcher *watcher, const int *series, int n, int64 period_us, TimestampTz now)
+refill(PerfoptWatcher *watcher, const int *series, int n, int64 back_us, TimestampTz now)
 {
 	PerfoptCursor *cursor;
 	PerfoptSlice slice;
@@ -358,7 +409,7 @@ refill_windows(PerfoptWatcher *watcher, const int *series, int n, int64 period_u
 	if (n == 0)
 		return;
 	refills = palloc(capacity * sizeof(Refill));
-	cursor = perfopt_cursor_open(PERFOPT_RAW, now - period_us, now, series, n);
+	cursor = perfopt_cursor_open(PERFOPT_RAW, now - back_us, now, series, n);
 	while (perfopt_cursor_next(cursor, &slice))
 	{
 		while (nrefills + slice.n > capacity)
@@ -384,8 +435,8 @@ perfopt_watcher_meet(PerfoptWatcher *watcher, const int *series, int n, Timestam
 	Datum *ids = palloc(Max(n, 1) * sizeof(Datum));
 	Datum values[1];
 	MemoryContext oldcontext;
-	int *windowed;
-	int nwindowed = 0;
+	int *refilled;
+	int nrefilled = 0;
 	int64 longest_us = 0;
 
 	for (int i = 0; i < n; i++)
@@ -406,7 +457,7 @@ perfopt_watcher_meet(PerfoptWatcher *watcher, const int *series, int n, Timestam
 		lengthof(types), types, values, NULL);
 
 	oldcontext = MemoryContextSwitchTo(watcher->context);
-	windowed = palloc(Max(SPI_processed, 1) * sizeof(int));
+	refilled = palloc(Max(SPI_processed, 1) * sizeof(int));
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		char *name = get_text(watcher->context, i, 3);
@@ -427,16 +478,16 @@ perfopt_watcher_meet(PerfoptWatcher *watcher, const int *series, int n, Timestam
 			recall(watch, watcher->alerts);
 		}
 		known->watches = lappend(known->watches, watch);
-		if (rule->period_us > 0)
+		if (rule->refill_us > 0)
 		{
-			windowed[nwindowed++] = known->series_id;
-			longest_us = Max(longest_us, rule->period_us);
+			refilled[nrefilled++] = known->series_id;
+			longest_us = Max(longest_us, rule->refill_us);
 		}
 	}
 	MemoryContextSwitchTo(oldcontext);
 	SPI_freetuptable(SPI_tuptable);
-	refill_windows(watcher, windowed, nwindowed, longest_us, now);
-	pfree(windowed);
+	refill(watcher, refilled, nrefilled, longest_us, now);
+	pfree(refilled);
 }
 
 /* Series whose alerts are not over are watched from the start, whether or not they have samples. */
@@ -539,6 +590,17 @@ window_measure(const PerfoptWatch *watch)
 			   : perfopt_window_quantile(watch->window, watch->rule->quantile);
 }
 
+/* Steps that had no sample pass in the detector's day all the same. */
+static double
+anomaly_measure(PerfoptWatch *watch, double value)
+{
+	int64 steps = watch->gap_us / (perfopt_collect_interval_s * USECS_PER_SEC);
+
+	for (int64 i = 1; i < Min(steps, steps_a_day()); i++)
+		(void) perfopt_anomaly_update(watch->anomaly, NAN);
+	return perfopt_anomaly_update(watch->anomaly, value).score;
+}
+
 void
 perfopt_watch_take(PerfoptWatch *watch, TimestampTz ts, double value, double elapsed_s)
 {
@@ -552,6 +614,8 @@ perfopt_watch_take(PerfoptWatch *watch, TimestampTz ts, double value, double ela
 		perfopt_window_add(watch->window, ts, measured);
 		measured = window_measure(watch);
 	}
+	if (watch->anomaly != NULL)
+		measured = anomaly_measure(watch, measured);
 	watch->measured = measured;
 	watch->fresh = true;
 }

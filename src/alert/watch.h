@@ -16,7 +16,9 @@
 #include "utils/hsearch.h"
 
 #include "alert/lifecycle.h"
+#include "math/anomaly.h"
 #include "math/window.h"
+#include "store/store.h"
 
 typedef enum PerfoptMeasure
 {
@@ -24,7 +26,8 @@ typedef enum PerfoptMeasure
 	PERFOPT_MEASURE_RATE,
 	PERFOPT_MEASURE_AVERAGE,
 	PERFOPT_MEASURE_QUANTILE, /* minimum and maximum among them */
-	PERFOPT_MEASURE_ABSENT
+	PERFOPT_MEASURE_ABSENT,
+	PERFOPT_MEASURE_ANOMALY
 } PerfoptMeasure;
 
 typedef struct PerfoptWatch PerfoptWatch;
@@ -37,6 +40,7 @@ typedef struct PerfoptRule
 	PerfoptMeasure measure;
 	double quantile;
 	int64 period_us;
+	int64 refill_us; /* so far back a new watch reads the store */
 	PerfoptAlertRule line;
 	PerfoptWatch *absence; /* the only watch of a rule on absence */
 } PerfoptRule;
@@ -59,6 +63,9 @@ struct PerfoptWatch
 	double last_value;
 	double measured;        /* what the rule compares; NAN while unknown */
 	PerfoptWindow *window;  /* of rules with a period */
+	void *anomaly;          /* the detector's state */
+	PerfoptLabel *labels_scored; /* of its scores in the store: the metric, and the series' labels */
+	int nlabels_scored;
 };
 
 /* A series number, and the watches on it: none of most. */

@@ -651,6 +651,8 @@ run_duty(const PerfoptDuty *duty, TimestampTz now)
 			SPI_finish();
 		}
 		commit_transaction();
+		if (duty->committed != NULL)
+			duty->committed();
 	}
 	PG_CATCH();
 	{

@@ -35,13 +35,14 @@ typedef struct PerfoptSource
 /*
  * What other rooms do in the collector each time that a cycle's samples are committed: in a transaction of
  * its own, under SPI, with the extension held in place.  An ERROR ends it for this time, and is noted and
- * logged like a source's; `failed` then says to forget what is not committed, where there is such a thing.
+ * logged like a source's.  Once the transaction is over, `committed` or `failed` is told, where given.
  */
 typedef struct PerfoptDuty
 {
 	const char *name; /* as its row in perfopt.source_status */
 	int interval_ms;  /* at least this long between two times; 0 is each cycle */
 	void (*run)(TimestampTz now);
+	void (*committed)(void);
 	void (*failed)(void);
 } PerfoptDuty;
 

@@ -43,6 +43,13 @@ INSERT INTO expected
        source_status;
        statement;
        access_rule;
+       threshold;
+       inhibition;
+       silence;
+       alert_log;
+       alert;
+       event;
+       outbox;
        scenario;
        operation;
        dataset;
@@ -65,7 +72,14 @@ INSERT INTO expected
        test_template;
        dataset',
      'INSERT, UPDATE, DELETE', 'tester'),
-    ('sequence', 'metric_metric_id_seq;
+    ('table', 'threshold;
+       inhibition',
+     'INSERT, UPDATE, DELETE', 'operator'),
+    ('sequence', 'silence_silence_id_seq;
+       alert_log_alert_id_seq;
+       event_id_seq;
+       outbox_outbox_id_seq;
+       metric_metric_id_seq;
        series_series_id_seq;
        operation_operation_id_seq;
        test_run_run_id_seq;
@@ -83,6 +97,30 @@ INSERT INTO expected
        external_call_latency(interval);
        bottlenecks(interval,timestamp with time zone);
        recommendations(bigint);
+       event_json(event);
+       edit_distance(text,text);
+       nearest_metrics(text);
+       threshold_name(text,text,interval,jsonb,text);
+       is_silenced(text,jsonb,timestamp with time zone);
+       caller();
+       health();
+       health_of(jsonb);
+       sparkline_series(interval,integer);
+       dashboard();
+       forecast_values(double precision[],integer,integer[],double precision,double precision,double precision);
+       anomaly_scores(double precision[],integer[]);
+       anomaly_scan(double precision[],integer[]);
+       change_points(double precision[],double precision);
+       trend_values(double precision[],double precision);
+       capacity_values(double precision[],double precision,double precision,double precision);
+       spread_values(integer[],double precision[],integer);
+       regular_series(text,interval,jsonb,boolean);
+       single_series(text,interval,jsonb,boolean);
+       trend(text,interval,jsonb);
+       forecast(text,interval,interval,jsonb);
+       anomalies(text,interval,jsonb);
+       performance_history(text,text,text);
+       capacity_plan(interval);
        live_progress(bigint);
        live_report(bigint);
        test_progress(bigint);
@@ -139,7 +177,8 @@ INSERT INTO expected
        endurance_test(integer,interval,interval,interval,text,text,double precision,jsonb,jsonb);
        volume_test(integer[],integer,interval,interval,text,text,double precision,jsonb);
        import_pgbench_script(text,text,integer,jsonb);
-       scenario_from_statements(text,integer,interval,boolean)',
+       scenario_from_statements(text,integer,interval,boolean);
+       tell_regression(bigint,text,integer,jsonb)',
      'EXECUTE', 'tester'),
     ('table', 'custom_metric',
      'SELECT, INSERT, UPDATE, DELETE', 'operator'),
@@ -147,6 +186,14 @@ INSERT INTO expected
        collect_now();
        maintain_now();
        "analyze"(interval,timestamp with time zone);
+       set_threshold(text,text,double precision,double precision,jsonb,interval,interval,interval,text,interval,double precision,text);
+       drop_threshold(text,text,jsonb,text,interval);
+       acknowledge_alert(bigint,text);
+       resolve_alert(bigint,text);
+       escalate_alert(bigint,text);
+       silence_alerts(text,jsonb,timestamp with time zone,text);
+       end_silence(bigint);
+       evaluate_alerts(timestamp with time zone);
        accept_recommendation(bigint,text);
        dismiss_recommendation(bigint,text)',
      'EXECUTE', 'operator'),
@@ -155,6 +202,18 @@ INSERT INTO expected
      'EXECUTE', 'admin'),
     ('function', 'access_command(text,access_rule,regrole);
        store_handler();
+       check_threshold();
+       check_inhibition();
+       alerting_changed();
+       outbox_filled();
+       raise_event(text,bigint,text,jsonb,text,text,double precision,double precision,text,text,jsonb,boolean,timestamp with time zone);
+       locked_alert(bigint);
+       tell_alert(text,bigint,text,text);
+       forget_events(interval);
+       webhook_body(text,jsonb[]);
+       next_deliveries();
+       conclude_delivery(text,bigint,text);
+       end_orphaned_alerts(timestamp with time zone);
        check_custom_metric();
        check_operation();
        check_test_template();

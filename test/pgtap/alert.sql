@@ -4,12 +4,12 @@
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS perfopt;
-SELECT plan(86);
-
 SELECT perfopt.collect_now() \g /dev/null
 
--- Everything in one transaction, so that the collector, whose clock is another, sees nothing of it.
 BEGIN;
+SELECT plan(86);
+
+-- All in one transaction, so that the collector, whose clock is another, sees nothing of it.
 UPDATE perfopt.threshold SET enabled = false;
 
 CREATE FUNCTION pg_temp.at(minute float8) RETURNS timestamptz LANGUAGE sql AS $$
@@ -169,8 +169,7 @@ SELECT is((SELECT score FROM perfopt.health() WHERE dimension = 'overall'), (SEL
   'overall is the worst');
 SELECT ok(perfopt.dashboard() ?& '{ts,health,alerts,metrics,db_time,statements,tests,recommendations,series}', 'a dashboard has it all');
 SELECT is((SELECT count(*) FROM jsonb_array_elements(perfopt.dashboard() -> 'alerts')), 2::bigint, 'with the alerts');
-ROLLBACK;
-
 -- What perfopt comes with is quiet on this server, and says where its numbers are from.
 SELECT ok((SELECT bool_and(lineage ~ '^(measured|convention|judgement)') FROM perfopt.threshold WHERE builtin), 'every built-in threshold has a lineage');
 SELECT * FROM finish();
+ROLLBACK;

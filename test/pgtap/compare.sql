@@ -275,9 +275,9 @@ SELECT is((SELECT string_agg(verdict, ', ') FROM checked WHERE metric = 'error_p
 SELECT is((SELECT count(*) FROM perfopt.test_run WHERE scenario = 'compare_real' AND run_id > :slow AND state = 'finished'), 2::bigint, 'the further runs are on record');
 SELECT is((SELECT count(DISTINCT config -> 'options' ->> 'seed') FROM perfopt.test_run WHERE scenario = 'compare_real' AND run_id >= :slow), 3::bigint,
   'with seeds of their own');
-CREATE TEMP TABLE told AS SELECT extra::jsonb AS event FROM dblink_get_notify('compare') WHERE notify_name = 'perfopt_event';
-SELECT is((SELECT event - 'rows' - 'count' FROM told), jsonb_build_object('kind', 'regression', 'run_id', :slow, 'baseline', 'compare_real'), 'whoever listens is told');
-SELECT ok((SELECT event -> 'rows' @> '[{"operation": "nap", "metric": "throughput"}]' AND (event ->> 'count')::int = jsonb_array_length(event -> 'rows') FROM told),
+CREATE TEMP TABLE told AS SELECT extra::jsonb AS event FROM dblink_get_notify('compare') WHERE notify_name = 'perfopt_event' AND extra::jsonb ->> 'kind' = 'regression';
+SELECT is((SELECT event -> 'detail' - 'rows' - 'count' FROM told), jsonb_build_object('run_id', :slow, 'scenario', 'compare_real', 'baseline', 'compare_real'), 'whoever listens is told');
+SELECT ok((SELECT event -> 'detail' -> 'rows' @> '[{"operation": "nap", "metric": "throughput"}]' AND (event -> 'detail' ->> 'count')::int = jsonb_array_length(event -> 'detail' -> 'rows') FROM told),
   'what became slower');
 
 -- Ctrl-C ends the test that runs again.
