@@ -9,6 +9,7 @@
 
 #include "alert/alert.h"
 #include "collect/collect.h"
+#include "diagnose/watch.h"
 #include "guc.h"
 #include "sampler/sampler.h"
 #include "shmem.h"
@@ -28,6 +29,8 @@ static const PerfoptWorkerDef workers[] = {
 static const PerfoptDuty duties[] = {
 	{ "alerts", 0, perfopt_alert_evaluate_duty, perfopt_alert_evaluate_committed,
 	  perfopt_alert_evaluate_failed },
+	{ "findings", PERFOPT_DIAGNOSE_WATCH_INTERVAL_MS, perfopt_diagnose_watch_duty,
+	  perfopt_diagnose_watch_committed, perfopt_diagnose_watch_failed },
 	{ "events", 60 * 60 * 1000, perfopt_alert_forget_duty, NULL, NULL },
 };
 
