@@ -673,7 +673,7 @@ run_duties(void)
 
 	for (int i = 0; i < nduties; i++)
 	{
-		if (duties[i].interval_ms > 0 && now >= last_run[i] &&
+		if (duties[i].interval_ms > 0 && !perfopt_worker_asked() && now >= last_run[i] &&
 			!TimestampDifferenceExceeds(last_run[i], now, duties[i].interval_ms))
 			continue;
 		last_run[i] = now;

@@ -89,13 +89,10 @@ void
 perfopt_diagnose_watch_duty(TimestampTz now)
 {
 	static MemoryContext context = NULL;
-	static bool described = false;
 	MemoryContext oldcontext;
 
 	batch = NULL;
-	if (!described)
-		perfopt_store_describe(&impact_metric, 1);
-	described = true;
+	perfopt_store_describe(&impact_metric, 1);
 	if (!is_asked_for())
 		return;
 	read_findings();

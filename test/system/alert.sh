@@ -159,6 +159,17 @@ is "and was told of once" "$(fired k1) $(fired k2)" "1 1"
 record 1 k1
 ok "it is resolved as before" wait_until 20 state_is k1 resolved
 
+# A finding can be a threshold: a Redis that is down is one.
+sql -c "CREATE SERVER dead TYPE 'redis' FOREIGN DATA WRAPPER perfopt OPTIONS (host '127.0.0.1', port '1')"
+finding_fires() {
+	sql -c 'SELECT perfopt.collect_now()' >/dev/null
+	[ "$(sql -c "SELECT state FROM perfopt.alert WHERE metric = 'perfopt_finding_impact_ratio' AND labels ->> 'finding' = 'cache_down'")" = firing ]
+}
+sql -c 'SELECT perfopt.collect_now()' >/dev/null
+sql -c "SELECT perfopt.set_threshold('perfopt_finding_impact_ratio', '>', 0.2, 0.9, '{\"finding\": \"cache_down\"}')" >/dev/null
+ok "a finding raises an alert" wait_until 60 finding_fires
+sql -c 'DROP SERVER dead'
+
 # A dump carries thresholds, silences and inhibitions, those changed and those switched off among them.
 sql -c "UPDATE perfopt.threshold SET enabled = true WHERE builtin" -c "SELECT perfopt.drop_threshold('redis_up')" -c "SELECT perfopt.set_threshold('pg_connections_used_ratio', '>', 0.5, 0.6)" \
 	-c "SELECT perfopt.silence_alerts(NULL, '{\"team\": \"shop\"}', now() + interval '1 day')" >/dev/null
