@@ -34,8 +34,8 @@ static void conclude(PerfoptBatch *batch);
 
 static const int no_metrics = 0;
 
-const PerfoptSource perfopt_delivery_source = { SOURCE, "external", 0, conclude, NULL, &no_metrics,
-												start };
+const PerfoptSource perfopt_delivery_source = { SOURCE, "external",  0,    conclude,
+												NULL,   &no_metrics, start };
 
 typedef struct Delivery
 {
@@ -73,8 +73,8 @@ text_array(uint64 row, int n, MemoryContext context, char ***texts, int *ntexts)
 	Datum *elements;
 	bool *nulls;
 
-	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls,
-					  ntexts);
+	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT, &elements,
+					  &nulls, ntexts);
 	*texts = MemoryContextAlloc(context, Max(*ntexts, 1) * sizeof(char *));
 	for (int i = 0; i < *ntexts; i++)
 		(*texts)[i] = MemoryContextStrdup(context, TextDatumGetCString(elements[i]));
@@ -117,10 +117,10 @@ read_outbox(List *targets)
 			continue;
 		delivery = MemoryContextAllocZero(context, sizeof(Delivery));
 		delivery->target = target;
-		delivery->batch = DatumGetInt64(
-			SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull));
-		delivery->more = DatumGetBool(
-			SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 3, &isnull));
+		delivery->batch =
+			DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull));
+		delivery->more =
+			DatumGetBool(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 3, &isnull));
 		delivery->key = MemoryContextStrdup(context, column_text(i, 4));
 		delivery->body = MemoryContextStrdup(context, column_text(i, 5));
 		text_array(i, 6, context, &delivery->event_ids, &delivery->nevents);
@@ -166,8 +166,11 @@ on_ready(PerfoptRedisSession *session, void *arg)
 	for (int i = 0; i < delivery->nevents && delivery->wall_ms == 0; i++)
 	{
 		const char *publish[] = { "PUBLISH", channel, delivery->events[i] };
-		const char *add[] = { "XADD", stream, "MAXLEN", "~", STREAM_LENGTH, "*",
-							  "event_id", delivery->event_ids[i], "event", delivery->events[i] };
+		const char *add[] = { "XADD",        stream,
+							  "MAXLEN",      "~",
+							  STREAM_LENGTH, "*",
+							  "event_id",    delivery->event_ids[i],
+							  "event",       delivery->events[i] };
 
 		/* The stream first: who reads both finds there what he was told of. */
 		if (stream != NULL)
@@ -258,8 +261,7 @@ problem_of(const Delivery *delivery)
 		return delivery->error;
 	if (answer->error != NULL)
 		return answer->error;
-	return answer->status / 100 == 2 ? NULL
-									 : psprintf("the answer has status %d", answer->status);
+	return answer->status / 100 == 2 ? NULL : psprintf("the answer has status %d", answer->status);
 }
 
 static void
@@ -296,8 +298,7 @@ conclude(PerfoptBatch *batch)
 		const Delivery *delivery = lfirst(cell);
 
 		perfopt_collect_note(SOURCE, delivery->target->name, problem_of(delivery), -1,
-							 delivery->answer ? delivery->answer->total * 1000
-											  : delivery->wall_ms);
+							 delivery->answer ? delivery->answer->total * 1000 : delivery->wall_ms);
 	}
 	if (more)
 		(void) perfopt_worker_request(perfopt_worker_index("perfopt prober"));

@@ -59,8 +59,7 @@ typedef struct Cycle
 static void
 give_sample(Cycle *cycle, int series_id, TimestampTz ts, double value, double elapsed_s)
 {
-	PerfoptWatchedSeries *series =
-		hash_search(cycle->watcher->series, &series_id, HASH_FIND, NULL);
+	PerfoptWatchedSeries *series = hash_search(cycle->watcher->series, &series_id, HASH_FIND, NULL);
 	ListCell *lc;
 
 	if (series == NULL)
@@ -71,8 +70,12 @@ give_sample(Cycle *cycle, int series_id, TimestampTz ts, double value, double el
 
 		if (watch->rule->measure == PERFOPT_MEASURE_ABSENT)
 			watch->last_ts = Max(watch->last_ts, ts);
-		else if (ts > watch->last_ts || (cycle->from_scratch && !watch->fresh))
+		else if (ts > watch->last_ts)
 			perfopt_watch_take(watch, ts, value, elapsed_s);
+
+		/* Read with the store's: what it measures is of now. */
+		else if (ts == watch->last_ts && cycle->from_scratch)
+			watch->fresh = true;
 	}
 }
 
@@ -90,7 +93,7 @@ static bool
 is_news(Cycle *cycle, const char *writer, TimestampTz ts)
 {
 	PerfoptReadUntil *until;
-	char key[NAMEDATALEN];
+	char key[PERFOPT_WRITER_BYTES];
 	bool found;
 
 	if (strcmp(writer, RECORDED) == 0)
@@ -136,8 +139,8 @@ meet_strangers(Cycle *cycle, const Row *rows, int nrows)
 		for (int j = 0; j < rows[i].n; j++)
 		{
 			bool found;
-			PerfoptWatchedSeries *series = hash_search(
-				cycle->watcher->series, &rows[i].series[j], HASH_ENTER, &found);
+			PerfoptWatchedSeries *series =
+				hash_search(cycle->watcher->series, &rows[i].series[j], HASH_ENTER, &found);
 
 			if (found)
 				continue;
@@ -169,8 +172,8 @@ read_samples(Cycle *cycle)
 	Row *rows;
 	int nrows = 0;
 
-#define HOT_ROWS                                                                      \
-	"SELECT ts, writer, elapsed_s, series, value FROM perfopt.sample_hot"             \
+#define HOT_ROWS                                                          \
+	"SELECT ts, writer, elapsed_s, series, value FROM perfopt.sample_hot" \
 	" WHERE ts > $1 AND ts <= $2 ORDER BY ts"
 	if (cycle->from_scratch)
 		perfopt_alert_execute(&backward, HOT_ROWS " DESC", lengthof(types), types, values, NULL);
@@ -181,8 +184,8 @@ read_samples(Cycle *cycle)
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		bool isnull;
-		TimestampTz ts = DatumGetTimestampTz(
-			SPI_getbinval(tuples->vals[i], tuples->tupdesc, 1, &isnull));
+		TimestampTz ts =
+			DatumGetTimestampTz(SPI_getbinval(tuples->vals[i], tuples->tupdesc, 1, &isnull));
 
 		if (!is_news(cycle, SPI_getvalue(tuples->vals[i], tuples->tupdesc, 2), ts))
 			continue;
@@ -192,8 +195,7 @@ read_samples(Cycle *cycle)
 	meet_strangers(cycle, rows, nrows);
 	for (int i = 0; i < nrows; i++)
 		for (int j = 0; j < rows[i].n; j++)
-			give_sample(cycle, rows[i].series[j], rows[i].ts, rows[i].values[j],
-						rows[i].elapsed_s);
+			give_sample(cycle, rows[i].series[j], rows[i].ts, rows[i].values[j], rows[i].elapsed_s);
 	SPI_freetuptable(tuples);
 }
 
@@ -229,7 +231,8 @@ static bool
 has_no_data(const Cycle *cycle, const PerfoptWatch *watch)
 {
 	return watch->rule->measure != PERFOPT_MEASURE_ABSENT &&
-		   cycle->now - watch->last_ts > Max(NO_DATA_US, NO_DATA_GAPS * watch->gap_us);
+		   cycle->now - Max(watch->last_ts, watch->known_since) >
+			   Max(NO_DATA_US, NO_DATA_GAPS * watch->gap_us);
 }
 
 /* Two changes that are no step, and must not be forgotten in a restart either. */
@@ -255,8 +258,7 @@ note_clear(const PerfoptWatch *watch)
 {
 	static SPIPlanPtr plan = NULL;
 	Oid types[] = { TEXTOID, TEXTOID };
-	Datum values[] = { CStringGetTextDatum(watch->rule->name),
-					   CStringGetTextDatum(watch->labels) };
+	Datum values[] = { CStringGetTextDatum(watch->rule->name), CStringGetTextDatum(watch->labels) };
 
 	perfopt_alert_execute(&plan,
 						  "UPDATE perfopt.alert_log SET until_clear = false WHERE until_clear"
@@ -321,10 +323,10 @@ tell(Cycle *cycle)
 	return told;
 }
 
-static const PerfoptMetric score_metric = {
-	"perfopt_anomaly_score", "application", PERFOPT_GAUGE, "ratio",
-	"How unusual the value of a metric is (label metric, and the series' own): 0.5 and more is an anomaly"
-};
+static const PerfoptMetric score_metric = { "perfopt_anomaly_score", "application", PERFOPT_GAUGE,
+											"ratio",
+											"How unusual the value of a metric is (label metric, "
+											"and the series' own): 0.5 and more is an anomaly" };
 
 /* Until the transaction is over, in a context of their own. */
 static PerfoptBatch *scores = NULL;

@@ -48,11 +48,11 @@ typedef enum PerfoptSeverity
 
 typedef struct PerfoptAlertRule
 {
-	double warning;  /* NAN where there is no such line */
-	double critical; /* likewise */
-	bool below;      /* values under a line are bad, rather than those over it */
-	bool inclusive;  /* and so is the line itself */
-	double hysteresis;   /* share of a line, 0.05 for 5 % */
+	double warning;    /* NAN where there is no such line */
+	double critical;   /* likewise */
+	bool below;        /* values under a line are bad, rather than those over it */
+	bool inclusive;    /* and so is the line itself */
+	double hysteresis; /* share of a line, 0.05 for 5 % */
 	int64_t hold_us;
 	int64_t cooldown_us;
 	int64_t escalate_us; /* 0 never */
@@ -62,7 +62,7 @@ typedef struct PerfoptAlertRule
 typedef struct PerfoptAlertLife
 {
 	PerfoptAlertPhase phase;
-	PerfoptSeverity severity;  /* while firing; while pending, of the last value */
+	PerfoptSeverity severity; /* while firing; while pending, of the last value */
 	bool acknowledged;
 	bool until_clear;
 	int escalation;
@@ -71,7 +71,7 @@ typedef struct PerfoptAlertLife
 	int64_t clear_since_us;    /* while firing: since when they are on the healthy side */
 	int64_t escalated_us;      /* when it fired, or was escalated last */
 	int64_t resolved_us;
-	int nfirings;              /* of those that follow */
+	int nfirings;                           /* of those that follow */
 	int64_t fired_us[PERFOPT_FIRINGS_KEPT]; /* the latest first */
 } PerfoptAlertLife;
 

@@ -71,8 +71,8 @@ insert_row(PerfoptWatch *watch, TimestampTz now)
 	static SPIPlanPtr plan = NULL;
 	const PerfoptAlertLife *life = &watch->life;
 	bool firing = life->phase == PERFOPT_ALERT_FIRING;
-	Oid types[] = { TEXTOID,   TEXTOID,        TEXTOID,        TEXTOID,       TEXTOID,
-					FLOAT8OID, FLOAT8OID,      TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID };
+	Oid types[] = { TEXTOID,   TEXTOID,   TEXTOID,        TEXTOID,        TEXTOID,
+					FLOAT8OID, FLOAT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID };
 	char nulls[] = "          ";
 	Datum values[] = {
 		CStringGetTextDatum(watch->rule->name),
@@ -106,7 +106,7 @@ update_row(const PerfoptWatch *watch, PerfoptSeverity severity, TimestampTz now)
 	static SPIPlanPtr plan = NULL;
 	const PerfoptAlertLife *life = &watch->life;
 	bool firing = life->phase == PERFOPT_ALERT_FIRING;
-	Oid types[] = { INT8OID,        TEXTOID,        TEXTOID, FLOAT8OID,     FLOAT8OID,
+	Oid types[] = { INT8OID,        TEXTOID,        TEXTOID, FLOAT8OID,      FLOAT8OID,
 					TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID };
 	char nulls[] = "          ";
 	Datum values[] = {
@@ -156,8 +156,8 @@ perfopt_step_write(PerfoptWatch *watch, const PerfoptAlertLife *before, PerfoptA
 	else if (step == PERFOPT_STEP_CLEARED)
 		delete_row(watch);
 	else
-		update_row(watch,
-				   step == PERFOPT_STEP_RESOLVED ? before->severity : watch->life.severity, now);
+		update_row(watch, step == PERFOPT_STEP_RESOLVED ? before->severity : watch->life.severity,
+				   now);
 	return true;
 }
 
@@ -186,8 +186,8 @@ may_tell(int64 alert_id, TimestampTz now)
 		" RETURNING s.inhibited_by IS NULL AND NOT s.silenced",
 		lengthof(types), types, values, NULL);
 	if (SPI_processed > 0)
-		told = DatumGetBool(
-			SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+		told =
+			DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	SPI_freetuptable(SPI_tuptable);
 	return told;
 }
@@ -197,9 +197,8 @@ raise_event(const PerfoptWatch *watch, const char *kind, int64 alert_id, Perfopt
 			const char *state, const char *note, bool told, TimestampTz now)
 {
 	static SPIPlanPtr plan = NULL;
-	Oid types[] = { TEXTOID, INT8OID,   TEXTOID,   TEXTOID, TEXTOID, TEXTOID,
-					TEXTOID, FLOAT8OID, FLOAT8OID, TEXTOID, BOOLOID, TIMESTAMPTZOID,
-					INT4OID };
+	Oid types[] = { TEXTOID,   INT8OID,   TEXTOID, TEXTOID, TEXTOID,        TEXTOID, TEXTOID,
+					FLOAT8OID, FLOAT8OID, TEXTOID, BOOLOID, TIMESTAMPTZOID, INT4OID };
 	char nulls[] = "             ";
 	Datum values[] = {
 		CStringGetTextDatum(kind),
@@ -279,8 +278,8 @@ perfopt_step_tell_late(PerfoptWatch *watch, TimestampTz now)
 {
 	if (!may_tell(watch->alert_id, now))
 		return false;
-	raise_event(watch, "alert_fired", watch->alert_id, watch->life.severity,
-				state_of(&watch->life), "was silenced or inhibited", true, now);
+	raise_event(watch, "alert_fired", watch->alert_id, watch->life.severity, state_of(&watch->life),
+				"was silenced or inhibited", true, now);
 	set_told(watch, watch->alert_id);
 	watch->told = true;
 	return true;

@@ -152,8 +152,7 @@ steps_a_day(void)
 static void
 set_scored_labels(PerfoptWatch *watch)
 {
-	Jsonb *labels =
-		DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(watch->labels)));
+	Jsonb *labels = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(watch->labels)));
 	JsonbIterator *iterator = JsonbIteratorInit(&labels->root);
 	JsonbIteratorToken token;
 	JsonbValue value;
@@ -166,8 +165,7 @@ set_scored_labels(PerfoptWatch *watch)
 		if (token == WJB_KEY)
 			watch->labels_scored[n].name = pnstrdup(value.val.string.val, value.val.string.len);
 		else if (token == WJB_VALUE && value.type == jbvString)
-			watch->labels_scored[n++].value =
-				pnstrdup(value.val.string.val, value.val.string.len);
+			watch->labels_scored[n++].value = pnstrdup(value.val.string.val, value.val.string.len);
 	}
 	watch->nlabels_scored = n;
 }
@@ -188,6 +186,7 @@ make_watch(PerfoptWatcher *watcher, PerfoptRule *rule, int series_id, const char
 {
 	PerfoptWatch *watch = palloc0(sizeof(PerfoptWatch));
 
+	watch->known_since = watcher->loaded_at;
 	watch->rule = rule;
 	watch->series_id = series_id;
 	watch->labels = labels;
@@ -197,8 +196,8 @@ make_watch(PerfoptWatcher *watcher, PerfoptRule *rule, int series_id, const char
 		int64 samples = rule->period_us / (perfopt_collect_interval_s * USECS_PER_SEC) + 2;
 		int capacity = (int) Min(samples, MAX_WINDOW);
 
-		watch->window = perfopt_window_init(palloc(perfopt_window_size(capacity)), capacity,
-											rule->period_us);
+		watch->window =
+			perfopt_window_init(palloc(perfopt_window_size(capacity)), capacity, rule->period_us);
 	}
 	if (rule->measure == PERFOPT_MEASURE_ANOMALY)
 		begin_detector(watch);
@@ -214,11 +213,17 @@ read_rules(PerfoptWatcher *watcher)
 	perfopt_alert_execute(
 		&plan,
 		"SELECT t.name, t.metric, m.kind IS NOT DISTINCT FROM 'counter', t.measure,"
-		" " MICROSECONDS("t.period") ", t.warning, t.critical, t.operator,"
-		" t.hysteresis_pct / 100, " MICROSECONDS("t.hold") ", " MICROSECONDS("t.cooldown") ","
-		" " MICROSECONDS("t.escalate_after") ", t.labels::pg_catalog.text"
-		" FROM perfopt.threshold t LEFT JOIN perfopt.metric m ON m.name = t.metric"
-		" WHERE t.enabled ORDER BY t.name COLLATE \"C\"",
+		" " MICROSECONDS(
+			"t.period") ", t.warning, t.critical, t.operator,"
+						" t.hysteresis_pct / 100, " MICROSECONDS("t.hold") ", " MICROSECONDS(
+							"t.cooldown") ","
+										  " " MICROSECONDS(
+											  "t.escalate_after") ", t.labels::pg_catalog.text"
+																  " FROM perfopt.threshold t LEFT "
+																  "JOIN perfopt.metric m ON m.name "
+																  "= t.metric"
+																  " WHERE t.enabled ORDER BY "
+																  "t.name COLLATE \"C\"",
 		0, NULL, NULL, NULL);
 	watcher->nrules = (int) SPI_processed;
 	watcher->rules =
@@ -233,8 +238,8 @@ read_rules(PerfoptWatcher *watcher)
 		rule->is_counter = get_bool(i, 3);
 		set_measure(rule, get_text(CurrentMemoryContext, i, 4));
 		rule->period_us = get_duration_us(i, 5);
-		rule->refill_us = rule->measure == PERFOPT_MEASURE_ANOMALY ? ANOMALY_REFILL_US
-																   : rule->period_us;
+		rule->refill_us =
+			rule->measure == PERFOPT_MEASURE_ANOMALY ? ANOMALY_REFILL_US : rule->period_us;
 		rule->line.warning = get_double(i, 6);
 		rule->line.critical = get_double(i, 7);
 		rule->line.below = operator[0] == '<';
@@ -344,8 +349,8 @@ find_latest(PerfoptWatch *watch, TimestampTz now)
 {
 	static SPIPlanPtr plan = NULL;
 	Oid types[] = { TEXTOID, TEXTOID, TIMESTAMPTZOID };
-	Datum values[] = { CStringGetTextDatum(watch->rule->metric),
-					   CStringGetTextDatum(watch->labels), TimestampTzGetDatum(now) };
+	Datum values[] = { CStringGetTextDatum(watch->rule->metric), CStringGetTextDatum(watch->labels),
+					   TimestampTzGetDatum(now) };
 
 	perfopt_alert_execute(&plan,
 						  "SELECT pg_catalog.max(ts) FROM perfopt.sample WHERE metric = $1"
@@ -441,8 +446,7 @@ perfopt_watcher_meet(PerfoptWatcher *watcher, const int *series, int n, Timestam
 
 	for (int i = 0; i < n; i++)
 	{
-		PerfoptWatchedSeries *known =
-			hash_search(watcher->series, &series[i], HASH_ENTER, NULL);
+		PerfoptWatchedSeries *known = hash_search(watcher->series, &series[i], HASH_ENTER, NULL);
 
 		known->watches = NIL;
 		ids[i] = Int32GetDatum(series[i]);
@@ -461,8 +465,8 @@ perfopt_watcher_meet(PerfoptWatcher *watcher, const int *series, int n, Timestam
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		char *name = get_text(watcher->context, i, 3);
-		PerfoptRule *rule = bsearch(name, watcher->rules, watcher->nrules, sizeof(PerfoptRule),
-									compare_rule_name);
+		PerfoptRule *rule =
+			bsearch(name, watcher->rules, watcher->nrules, sizeof(PerfoptRule), compare_rule_name);
 		PerfoptWatchedSeries *known;
 		PerfoptWatch *watch;
 		Datum id;
@@ -497,7 +501,6 @@ meet_alerting(PerfoptWatcher *watcher, TimestampTz now)
 	static SPIPlanPtr plan = NULL;
 	int *series;
 	int n;
-	ListCell *lc;
 
 	perfopt_alert_execute(
 		&plan,
@@ -517,15 +520,6 @@ meet_alerting(PerfoptWatcher *watcher, TimestampTz now)
 	}
 	SPI_freetuptable(SPI_tuptable);
 	perfopt_watcher_meet(watcher, series, n, now);
-
-	/* Their time without data begins now. */
-	foreach (lc, watcher->watches)
-	{
-		PerfoptWatch *watch = lfirst(lc);
-
-		if (watch->last_ts == 0 && watch->alert_id != 0)
-			watch->last_ts = now - 1;
-	}
 }
 
 PerfoptWatcher *
@@ -542,7 +536,7 @@ void
 perfopt_watcher_load(PerfoptWatcher *watcher, TimestampTz now)
 {
 	HASHCTL series_ctl = { .keysize = sizeof(int), .entrysize = sizeof(PerfoptWatchedSeries) };
-	HASHCTL writer_ctl = { .keysize = NAMEDATALEN, .entrysize = sizeof(PerfoptReadUntil) };
+	HASHCTL writer_ctl = { .keysize = PERFOPT_WRITER_BYTES, .entrysize = sizeof(PerfoptReadUntil) };
 	ListCell *lc;
 
 	watcher->loaded = false;
@@ -552,6 +546,7 @@ perfopt_watcher_load(PerfoptWatcher *watcher, TimestampTz now)
 								  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	watcher->writers = hash_create("perfopt writers read", 32, &writer_ctl,
 								   HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	watcher->loaded_at = now;
 	watcher->watches = NIL;
 	watcher->alerts = NIL;
 	read_rules(watcher);
@@ -569,8 +564,8 @@ perfopt_watcher_load(PerfoptWatcher *watcher, TimestampTz now)
 static double
 sample_measure(const PerfoptWatch *watch, TimestampTz ts, double value, double elapsed_s)
 {
-	double since_last_s = watch->last_ts != 0 && ts > watch->last_ts ? (ts - watch->last_ts) / 1e6
-																	 : NAN;
+	double since_last_s =
+		watch->last_ts != 0 && ts > watch->last_ts ? (ts - watch->last_ts) / 1e6 : NAN;
 
 	if (watch->rule->is_counter)
 		return value / (elapsed_s > 0 ? elapsed_s : since_last_s);

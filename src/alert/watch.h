@@ -57,14 +57,16 @@ struct PerfoptWatch
 	PerfoptAlertLife life;
 	int64 alert_id; /* of perfopt.alert_log; 0 while quiet */
 	bool told;
-	bool fresh;          /* `measured` is of this cycle */
-	TimestampTz last_ts; /* of its latest sample; 0 before the first */
-	int64 gap_us;        /* between the latest two */
+	bool fresh;              /* `measured` is of this cycle */
+	TimestampTz known_since; /* when it was read from the tables */
+	TimestampTz last_ts;     /* of its latest sample; 0 before the first */
+	int64 gap_us;            /* between the latest two */
 	double last_value;
-	double measured;        /* what the rule compares; NAN while unknown */
-	PerfoptWindow *window;  /* of rules with a period */
-	void *anomaly;          /* the detector's state */
-	PerfoptLabel *labels_scored; /* of its scores in the store: the metric, and the series' labels */
+	double measured;       /* what the rule compares; NAN while unknown */
+	PerfoptWindow *window; /* of rules with a period */
+	void *anomaly;         /* the detector's state */
+	PerfoptLabel
+		*labels_scored; /* of its scores in the store: the metric, and the series' labels */
 	int nlabels_scored;
 };
 
@@ -75,10 +77,12 @@ typedef struct PerfoptWatchedSeries
 	List *watches;
 } PerfoptWatchedSeries;
 
+#define PERFOPT_WRITER_BYTES 256
+
 /* Up to where a writer's rows were read. */
 typedef struct PerfoptReadUntil
 {
-	char writer[NAMEDATALEN]; /* key */
+	char writer[PERFOPT_WRITER_BYTES]; /* key */
 	TimestampTz ts;
 } PerfoptReadUntil;
 
@@ -86,6 +90,7 @@ typedef struct PerfoptWatcher
 {
 	MemoryContext context;
 	bool loaded;
+	TimestampTz loaded_at;
 	PerfoptRule *rules; /* by name, as strcmp() orders */
 	int nrules;
 	List *watches;
@@ -101,7 +106,8 @@ extern PerfoptWatcher *perfopt_watcher_create(void);
 extern void perfopt_watcher_load(PerfoptWatcher *watcher, TimestampTz now);
 
 /* Under SPI: makes the watches on series that were not met before. */
-extern void perfopt_watcher_meet(PerfoptWatcher *watcher, const int *series, int n, TimestampTz now);
+extern void perfopt_watcher_meet(PerfoptWatcher *watcher, const int *series, int n,
+								 TimestampTz now);
 
 /*
  * A sample of a watch's series: works out what the rule compares.  elapsed_s is the time that a counter

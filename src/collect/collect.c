@@ -617,8 +617,7 @@ dimension_among(const PerfoptSource *sources, int nsources, const char *name)
 const char *
 perfopt_collect_dimension(const char *source)
 {
-	const char *dimension =
-		dimension_among(collector_sources, lengthof(collector_sources), source);
+	const char *dimension = dimension_among(collector_sources, lengthof(collector_sources), source);
 
 	return dimension != NULL ? dimension : perfopt_prober_dimension(source);
 }

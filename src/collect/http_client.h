@@ -32,9 +32,9 @@
 typedef struct PerfoptHttpRequest
 {
 	const char *url;
-	const char *method; /* GET unless given; HEAD has no body */
+	const char *method;  /* GET unless given; HEAD has no body */
 	const char *content; /* sent as the body of a POST */
-	const char *user;   /* basic authentication */
+	const char *user;    /* basic authentication */
 	const char *password;
 	const char *token;          /* bearer authentication */
 	const char *const *headers; /* "Name: value", a NULL after the last */

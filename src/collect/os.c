@@ -114,11 +114,11 @@ const PerfoptMetric perfopt_os_metrics[] = {
 		COUNTER("node_tcp_retrans_segs_total", "segments", "TCP segments sent again"),
 	[PERFOPT_OS_TCP_LISTEN_OVERFLOWS] = COUNTER("node_tcp_listen_overflows_total", "connections",
 												"Connections lost because a listen queue was full"),
-	[PERFOPT_OS_CPU_BUSY_RATIO] =
-		GAUGE("node_cpu_busy_ratio", "ratio",
-			  "Share of all processors' time since the cycle before that was neither idle nor iowait"),
-	[PERFOPT_OS_MEMORY_AVAILABLE_RATIO] = GAUGE("node_memory_available_ratio", "ratio",
-												"Available memory by usable memory"),
+	[PERFOPT_OS_CPU_BUSY_RATIO] = GAUGE(
+		"node_cpu_busy_ratio", "ratio",
+		"Share of all processors' time since the cycle before that was neither idle nor iowait"),
+	[PERFOPT_OS_MEMORY_AVAILABLE_RATIO] =
+		GAUGE("node_memory_available_ratio", "ratio", "Available memory by usable memory"),
 	[PERFOPT_OS_FILESYSTEM_AVAIL_RATIO] =
 		GAUGE("node_filesystem_avail_ratio", "ratio",
 			  "Free space that the server may use, by that and what is used"),

@@ -29,7 +29,8 @@ const PerfoptMetric perfopt_pgstat_metrics[] = {
 	[PENDING_RESTART] = { "pg_settings_pending_restart", DB, PERFOPT_GAUGE, "settings",
 						  "Settings changed in the configuration that wait for a restart" },
 	[ROLLBACK_RATIO] = { "pg_xact_rollback_ratio", DB, PERFOPT_GAUGE, "ratio",
-						 "Share of transactions since the cycle before that were rolled back; absent "
+						 "Share of transactions since the cycle before that were rolled back; "
+						 "absent "
 						 "with fewer than 100" },
 	{ "pg_xact_commit_total", DB, PERFOPT_COUNTER, "transactions", "Transactions committed" },
 	{ "pg_xact_rollback_total", DB, PERFOPT_COUNTER, "transactions", "Transactions rolled back" },

@@ -37,7 +37,8 @@ static const PerfoptSource prober_sources[] = {
 };
 
 /* TYPEs whose own source tells what is wrong with a target. */
-static const char *const probed_types[] = { "redis", "http", "openmetrics", "pgbouncer", "webhook" };
+static const char *const probed_types[] = { "redis", "http", "openmetrics", "pgbouncer",
+											"webhook" };
 
 /* This cycle's targets of all TYPEs, in the cycle's memory context. */
 static List *all_targets = NIL;

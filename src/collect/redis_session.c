@@ -73,9 +73,10 @@ perfopt_redis_session_end(PerfoptRedisSession *session, const char *error, size_
 	perfopt_loop_end_task(session->loop);
 	if (error != NULL)
 		perfopt_prober_printable(printable, sizeof(printable), error, length);
-	session->callbacks->ended(
-		error ? MemoryContextStrdup(perfopt_loop_context(session->loop), printable) : NULL,
-		session->arg);
+	session->callbacks->ended(error ? MemoryContextStrdup(perfopt_loop_context(session->loop),
+														  printable)
+									: NULL,
+							  session->arg);
 }
 
 static void

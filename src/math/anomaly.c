@@ -13,20 +13,20 @@
 #define WARM_UP PERFOPT_ANOMALY_WARM_UP
 #define NO_SEASON 288 /* whose shares times are when there is none */
 
-#define CUT 5.0          /* scales: what is further off moves centre and scale no more than this */
-#define HORIZON 600.0    /* steps over which centre and scale forget */
-#define MEMORY 3.0       /* seasons over which the range forgets what does not happen again */
-#define SURPRISE 0.044   /* share of the expected width: this far beyond it is an anomaly */
-#define SILENCE 0.4      /* seasons, after an anomaly */
-#define LEAST_SILENCE 5  /* steps */
-#define LOUDER 40.0      /* times as surprising as the anomaly before: breaks the silence */
-#define GAIN 0.12        /* of what is unexplained, that a place of the profile learns */
-#define REST_STEPS 18.0  /* over which what is unexplained is averaged */
-#define FLAT 30.0        /* steps: shorter runs of equal values are no flat line */
-#define FLAT_TIMES 5.0   /* nor are those less than so many times the longest before */
-#define DUST 0.008       /* share of the level */
-#define QUIET 0.25       /* scales of the value, added to a spread before its logarithm is taken */
-#define LIMIT_VALUE 5.8  /* scales from the centre that are always expected */
+#define CUT 5.0         /* scales: what is further off moves centre and scale no more than this */
+#define HORIZON 600.0   /* steps over which centre and scale forget */
+#define MEMORY 3.0      /* seasons over which the range forgets what does not happen again */
+#define SURPRISE 0.044  /* share of the expected width: this far beyond it is an anomaly */
+#define SILENCE 0.4     /* seasons, after an anomaly */
+#define LEAST_SILENCE 5 /* steps */
+#define LOUDER 40.0     /* times as surprising as the anomaly before: breaks the silence */
+#define GAIN 0.12       /* of what is unexplained, that a place of the profile learns */
+#define REST_STEPS 18.0 /* over which what is unexplained is averaged */
+#define FLAT 30.0       /* steps: shorter runs of equal values are no flat line */
+#define FLAT_TIMES 5.0  /* nor are those less than so many times the longest before */
+#define DUST 0.008      /* share of the level */
+#define QUIET 0.25      /* scales of the value, added to a spread before its logarithm is taken */
+#define LIMIT_VALUE 5.8 /* scales from the centre that are always expected */
 #define LIMIT_CHANGE 5.0
 #define LIMIT_MEAN 5.0
 #define LIMIT_SPREAD 5.0

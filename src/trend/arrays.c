@@ -101,9 +101,9 @@ get_seasons(FunctionCallInfo fcinfo, int arg, int *n)
 									PERFOPT_SEASON_LEAST)));
 	}
 	if (*n > PERFOPT_SEASON_MAX)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("%d seasons are too many", *n),
-						errhint("There may be up to %d.", PERFOPT_SEASON_MAX)));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%d seasons are too many", *n),
+				 errhint("There may be up to %d.", PERFOPT_SEASON_MAX)));
 	return seasons;
 }
 
@@ -148,9 +148,10 @@ static void
 tell_limits(unsigned limits)
 {
 	if (limits & PERFOPT_FORECAST_UNTESTED)
-		ereport(NOTICE, (errmsg("the series is too short to try methods on"),
-						 errdetail("Its last value or season goes on, and the interval is that of a "
-								   "random walk.")));
+		ereport(NOTICE,
+				(errmsg("the series is too short to try methods on"),
+				 errdetail("Its last value or season goes on, and the interval is that of a "
+						   "random walk.")));
 	else if (limits & PERFOPT_FORECAST_FEW_TESTS)
 		ereport(NOTICE, (errmsg("the series is too short for a tested interval"),
 						 errdetail("Fewer than four earlier moments could be forecast from.")));
@@ -188,8 +189,7 @@ perfopt_forecast_values(PG_FUNCTION_ARGS)
 	forecast.value = palloc(horizon * sizeof(double));
 	forecast.lower = palloc(horizon * sizeof(double));
 	forecast.upper = palloc(horizon * sizeof(double));
-	scratch =
-		MemoryContextAllocHuge(CurrentMemoryContext, perfopt_forecast_scratch(n, horizon));
+	scratch = MemoryContextAllocHuge(CurrentMemoryContext, perfopt_forecast_scratch(n, horizon));
 	status = perfopt_forecast(values, n, horizon, &options, &forecast, scratch);
 	pfree(scratch);
 	if (status == PERFOPT_FORECAST_TOO_SHORT)
@@ -260,8 +260,8 @@ perfopt_anomaly_values(PG_FUNCTION_ARGS)
 	result = MemoryContextAllocHuge(CurrentMemoryContext, Max(n, 1) * sizeof(Datum));
 	for (int i = 0; i < n; i++)
 		result[i] = Float8GetDatum(scores[i].score);
-	PG_RETURN_ARRAYTYPE_P(construct_array(result, n, FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL,
-										  TYPALIGN_DOUBLE));
+	PG_RETURN_ARRAYTYPE_P(
+		construct_array(result, n, FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
 static const char *
@@ -324,9 +324,10 @@ perfopt_change_points(PG_FUNCTION_ARGS)
 	int n;
 
 	if (!(options.significance > 0 && options.significance < 1))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("significance must be between 0 and 1, not %g", options.significance),
-						errhint("0.01, the default, is one false change in a hundred series.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("significance must be between 0 and 1, not %g", options.significance),
+				 errhint("0.01, the default, is one false change in a hundred series.")));
 	InitMaterializedSRF(fcinfo, 0);
 	values = perfopt_trend_array(PG_GETARG_ARRAYTYPE_P(0), &n);
 	changes = palloc((PERFOPT_CHANGEPOINT_MOST(n) + 1) * sizeof(PerfoptChangepoint));
@@ -339,7 +340,8 @@ perfopt_change_points(PG_FUNCTION_ARGS)
 		Datum row[5] = { Int32GetDatum(changes[i].index + 1),
 						 number(changes[i].before_mean, &nulls[1]),
 						 number(changes[i].after_mean, &nulls[2]),
-						 number(changes[i].p_value, &nulls[3]), number(changes[i].effect, &nulls[4]) };
+						 number(changes[i].p_value, &nulls[3]),
+						 number(changes[i].effect, &nulls[4]) };
 
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, row, nulls);
 	}
@@ -372,8 +374,8 @@ strongest_season(const double *values, int n, double *strength)
 static PerfoptTrendFit
 fit(const double *values, int n, int period, double level)
 {
-	double *scratch = MemoryContextAllocHuge(CurrentMemoryContext,
-											 PERFOPT_TREND_SCRATCH(n) * sizeof(double));
+	double *scratch =
+		MemoryContextAllocHuge(CurrentMemoryContext, PERFOPT_TREND_SCRATCH(n) * sizeof(double));
 	PerfoptTrendFit trend = perfopt_trend_fit(NULL, values, n, period, level, scratch);
 
 	pfree(scratch);
@@ -399,15 +401,13 @@ perfopt_trend_values(PG_FUNCTION_ARGS)
 	int period = strongest_season(values, n, &strength);
 	PerfoptTrendFit trend = fit(values, n, period, PG_GETARG_FLOAT8(1));
 	bool nulls[9] = { false };
-	Datum row[9] = { Int32GetDatum(trend.n),
-					 number(trend.last - trend.slope * (n - 1), &nulls[1]),
-					 number(trend.last, &nulls[2]),
-					 number(trend.slope, &nulls[3]),
-					 number(trend.low, &nulls[4]),
-					 number(trend.high, &nulls[5]),
-					 number(trend.p_value, &nulls[6]),
-					 Int32GetDatum(period),
-					 number(strength, &nulls[8]) };
+	Datum row[9] = {
+		Int32GetDatum(trend.n),           number(trend.last - trend.slope * (n - 1), &nulls[1]),
+		number(trend.last, &nulls[2]),    number(trend.slope, &nulls[3]),
+		number(trend.low, &nulls[4]),     number(trend.high, &nulls[5]),
+		number(trend.p_value, &nulls[6]), Int32GetDatum(period),
+		number(strength, &nulls[8])
+	};
 
 	nulls[7] = period == 0;
 	PG_RETURN_DATUM(make_row(fcinfo, row, nulls));
