@@ -175,7 +175,7 @@ BEGIN
   RETURN alert;
 END $$;
 COMMENT ON FUNCTION perfopt.locked_alert(bigint) IS
-  'An alert that is not resolved, locked until the transaction''s end, or an error with a hint. For perfopt''s own use.';
+  'An alert that is not resolved, locked until the transaction''s end, or an error with a hint. For perfopt''s own use. Example: BEGIN; SELECT (perfopt.locked_alert(17)).state; ROLLBACK;';
 
 CREATE FUNCTION perfopt.tell_alert(kind text, alert_id bigint, actor text, note text) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp
@@ -186,7 +186,7 @@ AS $$
   FROM perfopt.alert_log a WHERE a.alert_id = $2
 $$;
 COMMENT ON FUNCTION perfopt.tell_alert(text, bigint, text, text) IS
-  'Raises the event of what somebody did with an alert. For perfopt''s own use.';
+  'Raises the event of what somebody did with an alert. For perfopt''s own use. Example: SELECT perfopt.tell_alert(''alert_acknowledged'', 17, session_user, ''on it'');';
 
 CREATE FUNCTION perfopt.acknowledge_alert(alert_id bigint, note text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -81,7 +81,7 @@ BEGIN
   END LOOP;
 END $$;
 COMMENT ON FUNCTION perfopt.next_deliveries() IS
-  'What is to be sent now: for each target a batch of events, with the key that makes sending it twice harmless. For perfopt''s own use.';
+  'What is to be sent now: for each target a batch of events, with the key that makes sending it twice harmless. For perfopt''s own use. Example: BEGIN; SELECT target, event_ids FROM perfopt.next_deliveries(); ROLLBACK;';
 
 CREATE FUNCTION perfopt.conclude_delivery(target text, batch bigint, error text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -97,7 +97,7 @@ BEGIN
   END IF;
 END $$;
 COMMENT ON FUNCTION perfopt.conclude_delivery(text, bigint, text) IS
-  'Deletes a batch that was delivered (error NULL), or notes what went wrong and when to try again. For perfopt''s own use.';
+  'Deletes a batch that was delivered (error NULL), or notes what went wrong and when to try again. For perfopt''s own use. Example: BEGIN; SELECT perfopt.conclude_delivery(''pager'', 7, ''status 500''); ROLLBACK;';
 
 CREATE FUNCTION perfopt.end_orphaned_alerts(at timestamptz) RETURNS int
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -129,4 +129,4 @@ BEGIN
   RETURN n;
 END $$;
 COMMENT ON FUNCTION perfopt.end_orphaned_alerts(timestamptz) IS
-  'Resolves alerts whose threshold was dropped or whose series was forgotten; returns how many. For perfopt''s own use.';
+  'Resolves alerts whose threshold was dropped or whose series was forgotten; returns how many. For perfopt''s own use. Example: SELECT perfopt.end_orphaned_alerts(now());';

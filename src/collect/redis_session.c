@@ -67,12 +67,14 @@ perfopt_redis_session_end(PerfoptRedisSession *session, const char *error, size_
 	if (session->done)
 		return;
 	session->done = true;
+
+	/* It may lie in what is freed here. */
+	if (error != NULL)
+		perfopt_prober_printable(printable, sizeof(printable), error, length);
 	perfopt_stream_close(session->stream);
 	free_reader(session);
 	perfopt_loop_clear_timer(session->loop, &session->deadline);
 	perfopt_loop_end_task(session->loop);
-	if (error != NULL)
-		perfopt_prober_printable(printable, sizeof(printable), error, length);
 	session->callbacks->ended(error ? MemoryContextStrdup(perfopt_loop_context(session->loop),
 														  printable)
 									: NULL,
