@@ -21,10 +21,10 @@
 #include "math/histogram.h"
 
 /*
- * A worker process holds so many sessions at most: with the default max_files_per_process the server
- * lets a process have some 330 descriptors for things like these.
+ * A worker process holds so many sessions at most.  They are half of the descriptors that the server
+ * lets a process have by default, max_files_per_process; the rest is plenty for its own files.
  */
-#define LOAD_USERS_PER_WORKER 250
+#define LOAD_USERS_PER_WORKER 500
 
 /* Each operation takes 264 kB a worker for its fine histogram. */
 #define LOAD_MAX_OPERATIONS 64
