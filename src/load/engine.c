@@ -33,12 +33,14 @@
 #define CANCEL_WAIT_NS LOAD_NS_PER_S
 #define SPARE_DESCRIPTORS 100
 
+/* The sessions' sockets come on top of what the server gives a process, so that its files keep their own. */
 static void
 raise_descriptor_limit(int nsessions)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= nsessions + SPARE_DESCRIPTORS)
+	max_safe_fds += nsessions;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= max_safe_fds + SPARE_DESCRIPTORS)
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < nsessions + SPARE_DESCRIPTORS)

@@ -20,11 +20,8 @@
 #include "math/draw.h"
 #include "math/histogram.h"
 
-/*
- * A worker process holds so many sessions at most.  They are half of the descriptors that the server
- * lets a process have by default, max_files_per_process; the rest is plenty for its own files.
- */
-#define LOAD_USERS_PER_WORKER 500
+/* A worker process holds so many sessions at most; it sees to it that it may open so many sockets. */
+#define LOAD_USERS_PER_WORKER 1000
 
 /* Each operation takes 264 kB a worker for its fine histogram. */
 #define LOAD_MAX_OPERATIONS 64

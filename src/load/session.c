@@ -45,10 +45,7 @@ load_session_connect(Engine *engine, Session *session)
 	const char *keywords[4];
 	const char *values[4];
 
-	/*
-	 * Not AcquireExternalFD(), which leaves two thirds to files and descriptors of other kinds: this
-	 * process has hardly any, and raise_descriptor_limit() has seen to it that there are enough.
-	 */
+	/* Not AcquireExternalFD(), which gives a third of the limit: raise_descriptor_limit() has added to it. */
 	ReserveExternalFD();
 	session->state = SESSION_CONNECTING;
 	engine->nconnecting++;
