@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include <math.h>
 #include <unistd.h>
 
 #include "fmgr.h"
@@ -39,6 +40,8 @@
 
 /* Users from which on two load workers share them, where there is more than one processor. */
 #define TWO_WORKERS_FROM 50
+#define WORKER_FOR_EVERY 250 /* sessions, while there are processors */
+#define WORKER_FOR_RATE 2000 /* calls a second: a tenth of a processor or so */
 
 typedef struct IntervalSetting
 {
@@ -501,14 +504,21 @@ static void
 complete_workers(LoadConfig *config)
 {
 	int needed = (config->connections + LOAD_USERS_PER_WORKER - 1) / LOAD_USERS_PER_WORKER;
+	int wanted;
 
 	/*
-	 * On a server that is short of CPU a single process, however little it needs, is kept waiting by
-	 * as many backends as there are users.
+	 * On a server that is short of CPU a single process that always has something to do is kept waiting
+	 * by as many backends as there are users.  But each wakes for itself, which is most of what a call
+	 * takes: so there are no more of them than processors, or than a given rate needs.
 	 */
-	if (config->workers == 0 && config->connections >= TWO_WORKERS_FROM &&
-		sysconf(_SC_NPROCESSORS_ONLN) > 1)
-		config->workers = 2;
+	if (config->workers == 0 && config->connections >= TWO_WORKERS_FROM)
+	{
+		wanted = Max((config->connections + WORKER_FOR_EVERY - 1) / WORKER_FOR_EVERY, 2);
+		wanted = Min(wanted, (int) sysconf(_SC_NPROCESSORS_ONLN));
+		if (config->rate > 0 && config->kind != LOAD_KIND_STRESS)
+			wanted = Min(wanted, (int) Min(ceil(config->rate / WORKER_FOR_RATE), MAX_WORKERS));
+		config->workers = wanted;
+	}
 	config->workers = Min(Max(config->workers, needed), config->connections);
 }
 

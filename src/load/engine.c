@@ -33,12 +33,14 @@
 #define CANCEL_WAIT_NS LOAD_NS_PER_S
 #define SPARE_DESCRIPTORS 100
 
+/* The sessions' sockets come on top of what the server gives a process, so that its files keep their own. */
 static void
 raise_descriptor_limit(int nsessions)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= nsessions + SPARE_DESCRIPTORS)
+	max_safe_fds += nsessions;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= max_safe_fds + SPARE_DESCRIPTORS)
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < nsessions + SPARE_DESCRIPTORS)
@@ -104,9 +106,9 @@ init_counters(Engine *engine)
 }
 
 static void
-add_descriptor(Engine *engine, int fd, void *mark)
+add_descriptor(Engine *engine, int fd, uint32 events, void *mark)
 {
-	struct epoll_event event = { .events = EPOLLIN, .data.ptr = mark };
+	struct epoll_event event = { .events = events, .data.ptr = mark };
 
 	if (epoll_ctl(engine->epoll, EPOLL_CTL_ADD, fd, &event) != 0)
 		ereport(ERROR, (errcode_for_socket_access(), errmsg("epoll_ctl() failed: %m")));
@@ -140,12 +142,15 @@ load_engine_init(Engine *engine, const LoadConfig *config, LoadRun *run, int wor
 	ReserveExternalFD();
 	ReserveExternalFD();
 	engine->epoll = epoll_create1(EPOLL_CLOEXEC);
-	engine->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	engine->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
 	if (engine->epoll < 0 || engine->timer < 0)
 		ereport(ERROR, (errcode_for_socket_access(),
 						errmsg("could not create the load worker's event loop: %m")));
-	add_descriptor(engine, engine->timer, &engine->timer);
-	add_descriptor(engine, postmaster_alive_fds[POSTMASTER_FD_WATCH], postmaster_alive_fds);
+
+	/* Told of once each time it goes off, the timer need not be read. */
+	add_descriptor(engine, engine->timer, EPOLLIN | EPOLLET, &engine->timer);
+	add_descriptor(engine, postmaster_alive_fds[POSTMASTER_FD_WATCH], EPOLLIN,
+				   postmaster_alive_fds);
 }
 
 /*
@@ -313,15 +318,6 @@ set_timer(Engine *engine)
 }
 
 static void
-timer_went_off(Engine *engine)
-{
-	uint64 times;
-
-	if (read(engine->timer, &times, sizeof(times)) > 0)
-		engine->timer_at = PG_INT64_MAX;
-}
-
-static void
 fire_timers(Engine *engine)
 {
 	Timer *next;
@@ -368,7 +364,7 @@ wait_and_dispatch(Engine *engine, bool barrier)
 	for (int i = 0; i < n; i++)
 	{
 		if (events[i].data.ptr == &engine->timer)
-			timer_went_off(engine);
+			engine->timer_at = PG_INT64_MAX;
 		else if (events[i].data.ptr == postmaster_alive_fds)
 			proc_exit(1);
 		else

@@ -20,11 +20,8 @@
 #include "math/draw.h"
 #include "math/histogram.h"
 
-/*
- * A worker process holds so many sessions at most: with the default max_files_per_process the server
- * lets a process have some 330 descriptors for things like these.
- */
-#define LOAD_USERS_PER_WORKER 250
+/* A worker process holds so many sessions at most; it sees to it that it may open so many sockets. */
+#define LOAD_USERS_PER_WORKER 1000
 
 /* Each operation takes 264 kB a worker for its fine histogram. */
 #define LOAD_MAX_OPERATIONS 64

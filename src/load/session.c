@@ -45,13 +45,8 @@ load_session_connect(Engine *engine, Session *session)
 	const char *keywords[4];
 	const char *values[4];
 
-	if (!AcquireExternalFD())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-				 errmsg("a load worker may not open more sessions"),
-				 errhint(
-					 "Raise max_files_per_process or the operating system's limit (ulimit -n).")));
-
+	/* Not AcquireExternalFD(), which gives a third of the limit: raise_descriptor_limit() has added to it. */
+	ReserveExternalFD();
 	session->state = SESSION_CONNECTING;
 	engine->nconnecting++;
 	load_remote_params(engine->conninfo[session->variant], engine->application_name, keywords,
