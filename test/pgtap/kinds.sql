@@ -6,7 +6,7 @@ SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS dblink;
 CREATE EXTENSION IF NOT EXISTS perfopt;
-SELECT plan(62);
+SELECT plan(64);
 
 INSERT INTO perfopt.scenario (name) VALUES ('kinds'), ('kinds_quick'), ('kinds_mixed');
 -- One at a time for ten milliseconds: a hundred a second and no more.
@@ -81,6 +81,9 @@ SELECT is((SELECT outcome FROM t) ->> 'state' || ' ' || (SELECT breaking_point F
 SELECT pg_temp.run('{"kind": "stress", "scenario": "kinds", "users": 2, "max_users": 4, "duration": "0.3 s",
   "thresholds": {"p50_ms": 1}, "options": {"settle": "0.1 s"}}') \g /dev/null
 SELECT is((SELECT outcome ->> 'state' || coalesce(' ' || breaking_point, '') FROM t), 'too much from the start', 'so does one whose least load is too much');
+SELECT pg_temp.run('{"kind": "stress", "scenario": "kinds", "users": 2, "max_users": 20, "duration": "0.5 s",
+  "thresholds": {"p50_ms": 115}, "options": {"settle": "0.3 s", "connections": 2}}') \g /dev/null
+SELECT ok((SELECT breaking_point BETWEEN 5 AND 11 AND connections = 2 FROM t), 'nor does it matter whether they share two sessions');
 SELECT throws_ok($$SELECT perfopt.start_test('{"kind": "stress", "scenario": "kinds"}'::jsonb)$$, '22023',
   'a stress test needs a threshold to tell what is too slow', 'a stress test without a threshold is refused');
 SELECT throws_ok($$SELECT perfopt.start_test('{"scenario": "kinds", "max_users": 20}'::jsonb)$$, '22023',
@@ -180,6 +183,13 @@ SELECT is((SELECT string_agg(DISTINCT variant || ' ' || (errors > 0) || ' ' || (
            WHERE run_id = (SELECT max(run_id) FROM perfopt.test_run)), 'a true true, b false false', 'sessions of a variant have its settings');
 SELECT is((SELECT count(*) FROM perfopt.test_slot WHERE run_id = (SELECT max(run_id) FROM perfopt.test_run) AND pair > 5), 0::bigint,
   'what is left after the last pair counts for nobody');
+CREATE SERVER kinds_other TYPE 'postgres' FOREIGN DATA WRAPPER perfopt OPTIONS (options '-c work_mem=7MB');
+CREATE USER MAPPING FOR CURRENT_USER SERVER kinds_other;
+SELECT perfopt.wait_test(perfopt.start_test('{"kind": "ab", "scenario": "kinds_seen", "users": 1, "duration": "2.7 s", "options": {"slot": "0.2 s"},
+  "variant_a": {}, "variant_b": {"target": "kinds_other"}}'::jsonb)) \g /dev/null
+SELECT is((SELECT string_agg(DISTINCT variant || ' ' || (errors = calls), ', ') FROM perfopt.test_slot
+           WHERE run_id = (SELECT max(run_id) FROM perfopt.test_run)), 'a true, b false', 'a variant can be another target');
+DROP SERVER kinds_other CASCADE;
 SELECT throws_ok($$SELECT perfopt.start_test('{"kind": "ab", "scenario": "kinds_seen", "variant_a": {}, "variant_b": {"role": "kinds_nobody"}}'::jsonb)$$, '42704',
   'role "kinds_nobody" of a variant does not exist', 'a role that is not there is refused');
 DROP ROLE kinds_role;
