@@ -30,9 +30,9 @@
  *
  * The least of the changes is dropped until all meet 4 and 5.
  *
- * The median in 2 is that of the noise as long as changes lie between fewer than half of the pairs of
- * blocks: a series that changes its level more than about sqrt(n / 8) times (5 times in 200 values,
- * 9 in 600, 35 in 10,000) is one that wanders, and only what stands out beyond that is reported.
+ * The median in 2 is the noise's as long as changes lie between few of the pairs of blocks, up to
+ * about sqrt(n) / 5 changes: 3 in 200 values, 5 in 600, 20 in 10,000.  A series that changes its level
+ * much more often is one that wanders, and only what stands out beyond that is reported.
  *
  * Series longer than PERFOPT_CHANGEPOINT_GRID values are partitioned on a grid of so many places,
  * after which each change is put where it fits best between the places beside its own.  So time grows
