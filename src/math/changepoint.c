@@ -16,6 +16,7 @@
 #define MAD_SIGMA 1.4826 /* of a normal distribution, in its median absolute deviations */
 #define MOST_RHO 0.9
 #define REFITS 2
+#define MOST_PARTED 0.2 /* of the pairs of blocks, by one change */
 #define INTERRUPT_EVERY 1024
 
 typedef struct Series
@@ -103,23 +104,6 @@ add_up(Series *s)
 	s->sum[0] = 0;
 	for (int i = 0; i < s->n; i++)
 		s->sum[i + 1] = s->sum[i] + (s->clean[i] - center);
-}
-
-/* Wu's and Zhao's long-run standard deviation. */
-static double
-block_noise(Series *s)
-{
-	int length = s->block;
-	int count = s->n - 2 * length + 1;
-
-	for (int i = 0; i < count; i++)
-	{
-		double first = s->sum[i + length] - s->sum[i];
-		double second = s->sum[i + 2 * length] - s->sum[i + length];
-
-		s->left[i] = fabs(second - first) / length;
-	}
-	return sqrt(length / 2.0) * MAD_SIGMA * perfopt_median(s->left, count);
 }
 
 static int
@@ -227,6 +211,29 @@ settle(const Series *s, int begin, int at, int end, int reach)
 		}
 	}
 	return best;
+}
+
+/*
+ * Wu's and Zhao's long-run standard deviation.  In a short series the one change that it may have
+ * would be between so many of the pairs of blocks that their median is no longer the noise's.
+ */
+static double
+block_noise(Series *s)
+{
+	int length = s->block;
+	int count = s->n - 2 * length + 1;
+	int change = 2 * length > MOST_PARTED * count ? settle(s, 0, s->n / 2, s->n, s->n / 2) : -1;
+	int used = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		double first = s->sum[i + length] - s->sum[i];
+		double second = s->sum[i + 2 * length] - s->sum[i + length];
+
+		if (change <= i || change >= i + 2 * length)
+			s->left[used++] = fabs(second - first) / length;
+	}
+	return sqrt(length / 2.0) * MAD_SIGMA * perfopt_median(s->left, used);
 }
 
 /*

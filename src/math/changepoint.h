@@ -10,8 +10,9 @@
  *	2. The noise's long-run standard deviation is the greater of two: that of a first-order
  *	   autoregression in what the segments leave, s sqrt((1 + rho) / (1 - rho)), and, which sees
  *	   slower wandering too and needs no segments, that of Wu and Zhao (Journal of the Royal
- *	   Statistical Society B 69, 2007, section 4): sqrt(L / 2) median |A[i + L] - A[i]| / 0.6745, where
- *	   A[i] is the mean of the L = sqrt(n / 2) values from i on.
+ *	   Statistical Society B 69, 2007): sqrt(L / 2) median |A[i + L] - A[i]| / 0.6745, where A[i] is
+ *	   the mean of the L = sqrt(n / 2) values from i on.  Fewer than about 65 values go without the
+ *	   pairs of blocks between which the best place for a single change lies.
  *	3. The segments with the least sum of squares plus a penalty for each change, exactly, by dynamic
  *	   programming (optimal partitioning: Jackson et al., IEEE Signal Processing Letters 12, 2005); the
  *	   penalty is b^2 noise^2, b being what the significance asks for in 4.  2 and 3 alternate twice.
@@ -21,7 +22,7 @@
  *			p = |z| exp(-z^2 / 2) / sqrt(2 pi) (2 log((1 - h) / h) (1 - 1 / z^2) + 4 / z^2)
  *
  *	   the probability that the greatest of the z of all places exceeds it (Vostrikova 1981; Csorgo,
- *	   Horvath, Limit Theorems in Change-Point Analysis, 1997, section 1.3), where h is the share of
+ *	   Horvath, Limit Theorems in Change-Point Analysis, 1997), where h is the share of
  *	   the series that a segment has at least.  So the significance is that of a series, not of a place.
  *	5. It must matter: the medians of the segments lie at least `min_effect` spreads apart (a spread is
  *	   1.4826 times the median absolute deviation within the two segments) and further than the
