@@ -16,7 +16,9 @@
 #define MAD_SIGMA 1.4826 /* of a normal distribution, in its median absolute deviations */
 #define MOST_RHO 0.9
 #define REFITS 2
-#define MOST_PARTED 0.2 /* of the pairs of blocks, by one change */
+#define MOST_PARTED 0.4 /* of the pairs of blocks, by changes */
+#define MOST_PARTED_BY_ONE 0.2
+#define ALMOST_ALL 0.98
 #define INTERRUPT_EVERY 1024
 
 typedef struct Series
@@ -214,26 +216,48 @@ settle(const Series *s, int begin, int at, int end, int reach)
 }
 
 /*
- * Wu's and Zhao's long-run standard deviation.  In a short series the one change that it may have
- * would be between so many of the pairs of blocks that their median is no longer the noise's.
+ * Wu's and Zhao's long-run standard deviation, of the pairs of blocks that no change parts; sets which
+ * share of them one does.
  */
 static double
-block_noise(Series *s)
+block_noise(Series *s, const PerfoptChangepoint *changes, int count, double *parted)
 {
 	int length = s->block;
-	int count = s->n - 2 * length + 1;
-	int change = 2 * length > MOST_PARTED * count ? settle(s, 0, s->n / 2, s->n, s->n / 2) : -1;
+	int pairs = s->n - 2 * length + 1;
 	int used = 0;
+	int next = 0;
 
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < pairs; i++)
 	{
 		double first = s->sum[i + length] - s->sum[i];
 		double second = s->sum[i + 2 * length] - s->sum[i + length];
 
-		if (change <= i || change >= i + 2 * length)
+		while (next < count && changes[next].index <= i)
+			next++;
+		if (next == count || changes[next].index >= i + 2 * length)
 			s->left[used++] = fabs(second - first) / length;
 	}
+	*parted = 1 - (double) used / pairs;
 	return sqrt(length / 2.0) * MAD_SIGMA * perfopt_median(s->left, used);
+}
+
+/*
+ * Few changes hardly move the median over all pairs.  Where they part too many, the others have to do;
+ * and in a short series, those beside the best place for a single change.
+ */
+static void
+measure_wander(Series *s, const PerfoptChangepoint *changes, int count)
+{
+	PerfoptChangepoint single = { 0 };
+	double parted;
+
+	s->wander = block_noise(s, changes, count, &parted);
+	if (parted > MOST_PARTED && parted < ALMOST_ALL)
+		return;
+	single.index = settle(s, 0, s->n / 2, s->n, s->n / 2);
+	s->wander = block_noise(s, &single, 1, &parted);
+	if (parted <= MOST_PARTED_BY_ONE)
+		s->wander = block_noise(s, NULL, 0, &parted);
 }
 
 /*
@@ -434,8 +458,38 @@ take(Series *s, const double *v, int n, const PerfoptChangepointOptions *options
 			s->raw[s->n] = v[i];
 			s->index[s->n++] = i;
 		}
+	s->wander = 0;
+	s->plain = 0;
 	s->grid = (s->n + PERFOPT_CHANGEPOINT_GRID - 1) / PERFOPT_CHANGEPOINT_GRID;
 	s->block = (int) lround(sqrt(s->n / 2.0));
+}
+
+/* Noise and segments depend on each other, so they alternate. */
+static int
+find_segments(Series *s, PerfoptChangepoint *changes)
+{
+	double critical = critical_value(s->options.significance, s->n);
+	double penalty = critical * critical;
+	int count = 0;
+
+	/* First without wandering: these are rather too many, which shows what changes may part. */
+	for (int i = 0; i < 2 && s->noise > 0; i++)
+	{
+		count = partition(s, penalty * s->noise * s->noise, changes);
+		measure_noise(s, changes, count);
+	}
+	measure_wander(s, changes, count);
+	s->noise = fmax(s->noise, s->wander);
+	for (int i = 0; i < REFITS && s->noise > 0; i++)
+	{
+		count = partition(s, penalty * s->noise * s->noise, changes);
+		measure_noise(s, changes, count);
+	}
+	if (s->grid > 1)
+		for (int i = 0; i < count; i++)
+			changes[i].index = settle(s, begin_of(changes, i), changes[i].index,
+									  end_of(s, changes, count, i), s->grid);
+	return count;
 }
 
 int
@@ -444,7 +498,7 @@ perfopt_changepoint_find(const double *v, int n, const PerfoptChangepointOptions
 {
 	Series s;
 	int count;
-	double critical;
+	int before;
 
 	if (n < 2 * SEGMENT)
 		return 0;
@@ -453,23 +507,18 @@ perfopt_changepoint_find(const double *v, int n, const PerfoptChangepointOptions
 		return 0;
 	remove_outliers(&s);
 	add_up(&s);
-	s.wander = block_noise(&s);
-	s.noise = fmax(s.wander, neighbour_noise(s.clean, s.n, s.left));
+	s.noise = neighbour_noise(s.clean, s.n, s.left);
 	if (!(s.noise > 0))
 		return 0;
-	critical = critical_value(s.options.significance, s.n);
-	count = partition(&s, critical * critical * s.noise * s.noise, changes);
-	measure_noise(&s, changes, count);
-	for (int i = 0; i < REFITS && s.noise > 0; i++)
+	count = find_segments(&s, changes);
+	/* What is dropped was wandering, so it is seen in what is left. */
+	do
 	{
-		count = partition(&s, critical * critical * s.noise * s.noise, changes);
-		measure_noise(&s, changes, count);
-	}
-	if (s.grid > 1)
-		for (int i = 0; i < count; i++)
-			changes[i].index = settle(&s, begin_of(changes, i), changes[i].index,
-									  end_of(&s, changes, count, i), s.grid);
-	count = prune(&s, changes, count);
+		before = count;
+		count = prune(&s, changes, count);
+		measure_wander(&s, changes, count);
+		s.noise = fmax(s.noise, s.wander);
+	} while (count < before);
 	report(&s, changes, count);
 	return count;
 }
