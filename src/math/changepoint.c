@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "math/partition.h"
 #include "math/robust.h"
 
 #define SEGMENT PERFOPT_CHANGEPOINT_SEGMENT
@@ -34,9 +35,7 @@ typedef struct Series
 	double *index; /* of the raw values within what the caller gave; doubles hold them exactly */
 	double *clean; /* raw without outliers */
 	double *sum;   /* sum[i] of the first i clean values' distances from their median */
-	double *cost;  /* of the best partition up to each place of the grid, */
-	double *from;  /* and the place before */
-	double *left;  /* of n + 1 each, for sorting */
+	double *left;  /* scratch of n + 1 each */
 	double *right;
 } Series;
 
@@ -183,38 +182,6 @@ critical_value(double significance, int n)
 	return high;
 }
 
-/* By how much less the sum of squares is for the mean of the values from begin to end. */
-static double
-explained(const Series *s, int begin, int end)
-{
-	double sum = s->sum[end] - s->sum[begin];
-
-	return sum * sum / (end - begin);
-}
-
-/* The best place for a change between begin and end that is within reach of where it is. */
-static int
-settle(const Series *s, int begin, int at, int end, int reach)
-{
-	int best = at;
-	double most = 0;
-
-	for (int i = at - reach; i <= at + reach; i++)
-	{
-		double gain;
-
-		if (i - begin < SEGMENT || end - i < SEGMENT)
-			continue;
-		gain = explained(s, begin, i) + explained(s, i, end);
-		if (gain > most)
-		{
-			most = gain;
-			best = i;
-		}
-	}
-	return best;
-}
-
 /*
  * Wu's and Zhao's long-run standard deviation, of the pairs of blocks that no change parts; sets which
  * share of them one does.
@@ -254,48 +221,20 @@ measure_wander(Series *s, const PerfoptChangepoint *changes, int count)
 	s->wander = block_noise(s, changes, count, &parted);
 	if (parted > MOST_PARTED && parted < ALMOST_ALL)
 		return;
-	single.index = settle(s, 0, s->n / 2, s->n, s->n / 2);
+	single.index = perfopt_partition_settle(s->sum, 0, s->n / 2, s->n, SEGMENT, s->n / 2);
 	s->wander = block_noise(s, &single, 1, &parted);
 	if (parted <= MOST_PARTED_BY_ONE)
 		s->wander = block_noise(s, NULL, 0, &parted);
 }
 
-/*
- * Optimal partitioning.  Of the sum of squares, that of all values is the same for every partition
- * and is left out, so a segment costs less than nothing.
- */
 static int
 partition(Series *s, double penalty, PerfoptChangepoint *changes)
 {
-	int places = (s->n + s->grid - 1) / s->grid;
-	int count = 0;
+	int count = perfopt_partition(s->sum, s->n, s->grid, SEGMENT, penalty, s->options.interrupt,
+								  s->left, s->right);
 
-	s->cost[0] = -penalty;
-	for (int t = 1; t <= places; t++)
-	{
-		int end = t < places ? t * s->grid : s->n;
-		double best = HUGE_VAL;
-		int from = 0;
-
-		check_interrupt(s, t * 16);
-		for (int p = 0; end - p * s->grid >= SEGMENT; p++)
-		{
-			double sum = s->sum[end] - s->sum[p * s->grid];
-			double cost = s->cost[p] - sum * sum / (end - p * s->grid);
-
-			if (cost < best)
-			{
-				best = cost;
-				from = p;
-			}
-		}
-		s->cost[t] = best + penalty;
-		s->from[t] = from;
-	}
-	for (int t = (int) s->from[places]; t > 0; t = (int) s->from[t])
-		count++;
-	for (int t = (int) s->from[places], i = count; t > 0; t = (int) s->from[t])
-		changes[--i].index = t * s->grid;
+	for (int i = 0; i < count; i++)
+		changes[i].index = (int) s->left[i];
 	return count;
 }
 
@@ -335,7 +274,8 @@ is_abrupt(const Series *s, int begin, int at, int end)
 
 	for (int i = begin; i < end; i++)
 		products += (i - begin - (n - 1) / 2) * (s->sum[i + 1] - s->sum[i]);
-	levels = explained(s, begin, at) + explained(s, at, end) - n * mean * mean;
+	levels = perfopt_partition_gain(s->sum, begin, at) + perfopt_partition_gain(s->sum, at, end) -
+			 n * mean * mean;
 	return levels > products * products / (n * (n * n - 1) / 12);
 }
 
@@ -441,8 +381,7 @@ take(Series *s, const double *v, int n, const PerfoptChangepointOptions *options
 {
 	const PerfoptChangepointOptions defaults = { PERFOPT_CHANGEPOINT_SIGNIFICANCE,
 												 PERFOPT_CHANGEPOINT_EFFECT, 0, 0, NULL };
-	double **parts[] = { &s->raw,  &s->index, &s->clean, &s->sum,
-						 &s->cost, &s->from,  &s->left,  &s->right };
+	double **parts[] = { &s->raw, &s->index, &s->clean, &s->sum, &s->left, &s->right };
 
 	s->options = options != NULL ? *options : defaults;
 	if (!(s->options.significance > 0 && s->options.significance < 1))
@@ -487,8 +426,9 @@ find_segments(Series *s, PerfoptChangepoint *changes)
 	}
 	if (s->grid > 1)
 		for (int i = 0; i < count; i++)
-			changes[i].index = settle(s, begin_of(changes, i), changes[i].index,
-									  end_of(s, changes, count, i), s->grid);
+			changes[i].index =
+				perfopt_partition_settle(s->sum, begin_of(changes, i), changes[i].index,
+										 end_of(s, changes, count, i), SEGMENT, s->grid);
 	return count;
 }
 

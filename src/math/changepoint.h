@@ -9,13 +9,14 @@
  *	1. Outliers become the median of the 15 values around them (Hampel's filter, 4 sigma).
  *	2. The noise's long-run standard deviation is the greater of two: that of a first-order
  *	   autoregression in what the segments leave, s sqrt((1 + rho) / (1 - rho)), and, which sees
- *	   slower wandering too and needs no segments, that of Wu and Zhao (Journal of the Royal
- *	   Statistical Society B 69, 2007): sqrt(L / 2) median |A[i + L] - A[i]| / 0.6745, where A[i] is
- *	   the mean of the L = sqrt(n / 2) values from i on.  Fewer than about 65 values go without the
- *	   pairs of blocks between which the best place for a single change lies.
- *	3. The segments with the least sum of squares plus a penalty for each change, exactly, by dynamic
- *	   programming (optimal partitioning: Jackson et al., IEEE Signal Processing Letters 12, 2005); the
- *	   penalty is b^2 noise^2, b being what the significance asks for in 4.  2 and 3 alternate twice.
+ *	   slower wandering too, that of Wu and Zhao (Journal of the Royal Statistical Society B 69, 2007):
+ *	   sqrt(L / 2) median |A[i + L] - A[i]| / 0.6745, where A[i] is the mean of the L = sqrt(n / 2)
+ *	   values from i on.  A few changes hardly move that median.  Where those of the segments in 3, with
+ *	   the first noise alone, part more than two fifths of the pairs A[i], A[i + L], it is of the
+ *	   others; and in fewer than about 65 values, of the pairs that the best place for a single change
+ *	   does not part.
+ *	3. The segments with the least sum of squares plus a penalty of b^2 noise^2 for each change, b being
+ *	   what the significance asks for in 4 (partition.h).  2 and 3 alternate a few times.
  *	4. Each change must be significant: Mann's and Whitney's U of the segments on both sides, its
  *	   variance raised by the ratio of long-run to plain variance, is a standard normal z, and
  *
@@ -29,15 +30,11 @@
  *	   floors.  And it must be abrupt: two levels must explain more of the two segments than a
  *	   straight line does.
  *
- * The least of the changes is dropped until all meet 4 and 5.
- *
- * The median in 2 is the noise's as long as changes lie between few of the pairs of blocks, up to
- * about sqrt(n) / 5 changes: 3 in 200 values, 5 in 600, 20 in 10,000.  A series that changes its level
- * much more often is one that wanders, and only what stands out beyond that is reported.
+ * The least of the changes is dropped until all meet 4 and 5; what was dropped counts as wandering in 2.
  *
  * Series longer than PERFOPT_CHANGEPOINT_GRID values are partitioned on a grid of so many places,
  * after which each change is put where it fits best between the places beside its own.  So time grows
- * as n log n: 10,000 values take tens of milliseconds.
+ * as n log n: 10,000 values take 80 ms.
  *
  * False alarms in pure noise, and what is found, are measured in docs/math.md.
  *
@@ -55,7 +52,7 @@
 
 /* How many changes n values can have, and how many doubles are wanted as scratch. */
 #define PERFOPT_CHANGEPOINT_MOST(n) ((size_t) (n) / PERFOPT_CHANGEPOINT_SEGMENT)
-#define PERFOPT_CHANGEPOINT_SCRATCH(n) (8 * ((size_t) (n) + 1))
+#define PERFOPT_CHANGEPOINT_SCRATCH(n) (6 * ((size_t) (n) + 1))
 
 typedef struct PerfoptChangepointOptions
 {
