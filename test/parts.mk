@@ -10,6 +10,6 @@ PARTS_steady = src/math/robust.c src/math/student.c
 PARTS_powerfit = src/math/student.c
 PARTS_rankci = src/math/robust.c src/math/student.c
 PARTS_verdict = src/math/fdr.c src/math/ranktest.c src/math/robust.c src/math/student.c
-PARTS_changepoint = src/math/partition.c src/math/robust.c src/math/student.c
+PARTS_changepoint = src/math/segments.c src/math/robust.c src/math/student.c
 PARTS_trend = src/math/robust.c src/math/student.c
 PARTS_capacity = src/math/trend.c src/math/robust.c src/math/student.c

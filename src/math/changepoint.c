@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "math/partition.h"
+#include "math/segments.h"
 #include "math/robust.h"
 
 #define SEGMENT PERFOPT_CHANGEPOINT_SEGMENT
@@ -221,17 +221,17 @@ measure_wander(Series *s, const PerfoptChangepoint *changes, int count)
 	s->wander = block_noise(s, changes, count, &parted);
 	if (parted > MOST_PARTED && parted < ALMOST_ALL)
 		return;
-	single.index = perfopt_partition_settle(s->sum, 0, s->n / 2, s->n, SEGMENT, s->n / 2);
+	single.index = perfopt_segments_settle(s->sum, 0, s->n / 2, s->n, SEGMENT, s->n / 2);
 	s->wander = block_noise(s, &single, 1, &parted);
 	if (parted <= MOST_PARTED_BY_ONE)
 		s->wander = block_noise(s, NULL, 0, &parted);
 }
 
 static int
-partition(Series *s, double penalty, PerfoptChangepoint *changes)
+segment(Series *s, double penalty, PerfoptChangepoint *changes)
 {
-	int count = perfopt_partition(s->sum, s->n, s->grid, SEGMENT, penalty, s->options.interrupt,
-								  s->left, s->right);
+	int count = perfopt_segments_find(s->sum, s->n, s->grid, SEGMENT, penalty, s->options.interrupt,
+									  s->left, s->right);
 
 	for (int i = 0; i < count; i++)
 		changes[i].index = (int) s->left[i];
@@ -274,7 +274,7 @@ is_abrupt(const Series *s, int begin, int at, int end)
 
 	for (int i = begin; i < end; i++)
 		products += (i - begin - (n - 1) / 2) * (s->sum[i + 1] - s->sum[i]);
-	levels = perfopt_partition_gain(s->sum, begin, at) + perfopt_partition_gain(s->sum, at, end) -
+	levels = perfopt_segments_gain(s->sum, begin, at) + perfopt_segments_gain(s->sum, at, end) -
 			 n * mean * mean;
 	return levels > products * products / (n * (n * n - 1) / 12);
 }
@@ -414,21 +414,21 @@ find_segments(Series *s, PerfoptChangepoint *changes)
 	/* First without wandering: these are rather too many, which shows what changes may part. */
 	for (int i = 0; i < 2 && s->noise > 0; i++)
 	{
-		count = partition(s, penalty * s->noise * s->noise, changes);
+		count = segment(s, penalty * s->noise * s->noise, changes);
 		measure_noise(s, changes, count);
 	}
 	measure_wander(s, changes, count);
 	s->noise = fmax(s->noise, s->wander);
 	for (int i = 0; i < REFITS && s->noise > 0; i++)
 	{
-		count = partition(s, penalty * s->noise * s->noise, changes);
+		count = segment(s, penalty * s->noise * s->noise, changes);
 		measure_noise(s, changes, count);
 	}
 	if (s->grid > 1)
 		for (int i = 0; i < count; i++)
 			changes[i].index =
-				perfopt_partition_settle(s->sum, begin_of(changes, i), changes[i].index,
-										 end_of(s, changes, count, i), SEGMENT, s->grid);
+				perfopt_segments_settle(s->sum, begin_of(changes, i), changes[i].index,
+										end_of(s, changes, count, i), SEGMENT, s->grid);
 	return count;
 }
 

@@ -16,7 +16,7 @@
  *	   others; and in fewer than about 65 values, of the pairs that the best place for a single change
  *	   does not part.
  *	3. The segments with the least sum of squares plus a penalty of b^2 noise^2 for each change, b being
- *	   what the significance asks for in 4 (partition.h).  2 and 3 alternate a few times.
+ *	   what the significance asks for in 4 (segments.h).  2 and 3 alternate a few times.
  *	4. Each change must be significant: Mann's and Whitney's U of the segments on both sides, its
  *	   variance raised by the ratio of long-run to plain variance, is a standard normal z, and
  *
@@ -32,7 +32,7 @@
  *
  * The least of the changes is dropped until all meet 4 and 5; what was dropped counts as wandering in 2.
  *
- * Series longer than PERFOPT_CHANGEPOINT_GRID values are partitioned on a grid of so many places,
+ * Series longer than PERFOPT_CHANGEPOINT_GRID values are segmented on a grid of so many places,
  * after which each change is put where it fits best between the places beside its own.  So time grows
  * as n log n: 10,000 values take 80 ms.
  *

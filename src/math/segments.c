@@ -1,8 +1,8 @@
 /*
- * partition.c
- *	  See partition.h.
+ * segments.c
+ *	  See segments.h.
  */
-#include "math/partition.h"
+#include "math/segments.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 #define INTERRUPT_EVERY 64
 
 double
-perfopt_partition_gain(const double *sum, int begin, int end)
+perfopt_segments_gain(const double *sum, int begin, int end)
 {
 	double total = sum[end] - sum[begin];
 
@@ -22,8 +22,8 @@ perfopt_partition_gain(const double *sum, int begin, int end)
  * than nothing.  Costs stand in `place` until the places are known.
  */
 int
-perfopt_partition(const double *sum, int n, int grid, int least, double penalty,
-				  void (*interrupt)(void), double *place, double *from)
+perfopt_segments_find(const double *sum, int n, int grid, int least, double penalty,
+					  void (*interrupt)(void), double *place, double *from)
 {
 	double *cost = place;
 	int last = (n + grid - 1) / grid;
@@ -40,7 +40,7 @@ perfopt_partition(const double *sum, int n, int grid, int least, double penalty,
 			interrupt();
 		for (int p = 0; end - p * grid >= least; p++)
 		{
-			double with = cost[p] - perfopt_partition_gain(sum, p * grid, end);
+			double with = cost[p] - perfopt_segments_gain(sum, p * grid, end);
 
 			if (with < best)
 			{
@@ -59,7 +59,7 @@ perfopt_partition(const double *sum, int n, int grid, int least, double penalty,
 }
 
 int
-perfopt_partition_settle(const double *sum, int begin, int at, int end, int least, int reach)
+perfopt_segments_settle(const double *sum, int begin, int at, int end, int least, int reach)
 {
 	int first = at - reach > begin + least ? at - reach : begin + least;
 	int last = at + reach < end - least ? at + reach : end - least;
@@ -68,7 +68,7 @@ perfopt_partition_settle(const double *sum, int begin, int at, int end, int leas
 
 	for (int i = first; i <= last; i++)
 	{
-		double gain = perfopt_partition_gain(sum, begin, i) + perfopt_partition_gain(sum, i, end);
+		double gain = perfopt_segments_gain(sum, begin, i) + perfopt_segments_gain(sum, i, end);
 
 		if (gain > most)
 		{

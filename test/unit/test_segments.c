@@ -1,5 +1,5 @@
 /*
- * test_partition.c
+ * test_segments.c
  *	  Optimal partitions against all partitions that there are.
  */
 #include <setjmp.h>
@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "math/partition.h"
+#include "math/segments.h"
 #include "prng.h"
 
 #define LENGTH 13
@@ -31,7 +31,7 @@ cost_of(unsigned cuts, double penalty)
 		{
 			if (i - begin < LEAST)
 				return HUGE_VAL;
-			cost += penalty - perfopt_partition_gain(sum, begin, i);
+			cost += penalty - perfopt_segments_gain(sum, begin, i);
 			begin = i;
 		}
 	return cost;
@@ -54,7 +54,7 @@ best_of_all(void **state)
 			sum[i + 1] = sum[i] + prng_normal(&seed);
 		for (unsigned all = 0; all < 1u << (LENGTH - 1); all++)
 			least = fmin(least, cost_of(all, penalty));
-		count = perfopt_partition(sum, LENGTH, 1, LEAST, penalty, NULL, place, from);
+		count = perfopt_segments_find(sum, LENGTH, 1, LEAST, penalty, NULL, place, from);
 		for (int i = 0; i < count; i++)
 			cuts |= 1u << ((int) place[i] - 1);
 		assert_true(fabs(cost_of(cuts, penalty) - least) < 1e-12);
@@ -67,17 +67,17 @@ on_a_grid(void **state)
 	(void) state;
 	for (int i = 0; i < LENGTH; i++)
 		sum[i + 1] = sum[i] + (i < 7 ? -1 : 1);
-	assert_int_equal(perfopt_partition(sum, LENGTH, 1, LEAST, 1, NULL, place, from), 1);
+	assert_int_equal(perfopt_segments_find(sum, LENGTH, 1, LEAST, 1, NULL, place, from), 1);
 	assert_int_equal((int) place[0], 7);
 	/* 6 or 8 are as near; the last segment, of 13 values, may be shorter than the grid has it */
-	assert_int_equal(perfopt_partition(sum, LENGTH, 2, LEAST, 1, NULL, place, from), 1);
+	assert_int_equal(perfopt_segments_find(sum, LENGTH, 2, LEAST, 3, NULL, place, from), 1);
 	assert_true((int) place[0] == 6 || (int) place[0] == 8);
-	assert_int_equal(perfopt_partition_settle(sum, 0, (int) place[0], LENGTH, LEAST, 2), 7);
-	assert_int_equal(perfopt_partition_settle(sum, 0, 10, LENGTH, LEAST, 1), 9);
-	assert_int_equal(perfopt_partition_settle(sum, 0, 2, 3, LEAST, 1), 2);
+	assert_int_equal(perfopt_segments_settle(sum, 0, (int) place[0], LENGTH, LEAST, 2), 7);
+	assert_int_equal(perfopt_segments_settle(sum, 0, 10, LENGTH, LEAST, 1), 9);
+	assert_int_equal(perfopt_segments_settle(sum, 0, 2, 3, LEAST, 1), 2);
 	/* too dear, or too short for two */
-	assert_int_equal(perfopt_partition(sum, LENGTH, 1, LEAST, 100, NULL, place, from), 0);
-	assert_int_equal(perfopt_partition(sum, LENGTH, 1, 7, 0, NULL, place, from), 0);
+	assert_int_equal(perfopt_segments_find(sum, LENGTH, 1, LEAST, 100, NULL, place, from), 0);
+	assert_int_equal(perfopt_segments_find(sum, LENGTH, 1, 7, 0, NULL, place, from), 0);
 }
 
 int
@@ -88,5 +88,5 @@ main(void)
 		cmocka_unit_test(on_a_grid),
 	};
 
-	return cmocka_run_group_tests_name("partition", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("segments", tests, NULL, NULL);
 }
