@@ -224,7 +224,7 @@ measure_wander(Series *s, const PerfoptChangepoint *changes, int count)
 	single.index = perfopt_segments_settle(s->sum, 0, s->n / 2, s->n, SEGMENT, s->n / 2);
 	s->wander = block_noise(s, &single, 1, &parted);
 	if (parted <= MOST_PARTED_BY_ONE)
-		s->wander = block_noise(s, NULL, 0, &parted);
+		s->wander = block_noise(s, changes, 0, &parted);
 }
 
 static int
@@ -409,14 +409,13 @@ find_segments(Series *s, PerfoptChangepoint *changes)
 {
 	double critical = critical_value(s->options.significance, s->n);
 	double penalty = critical * critical;
-	int count = 0;
+	int count;
 
-	/* First without wandering: these are rather too many, which shows what changes may part. */
-	for (int i = 0; i < 2 && s->noise > 0; i++)
-	{
-		count = segment(s, penalty * s->noise * s->noise, changes);
-		measure_noise(s, changes, count);
-	}
+	/* First without wandering.  Only what noise twice as great would not hide is no part of it. */
+	count = segment(s, penalty * s->noise * s->noise, changes);
+	measure_noise(s, changes, count);
+	count = segment(s, 4 * penalty * s->noise * s->noise, changes);
+	measure_noise(s, changes, count);
 	measure_wander(s, changes, count);
 	s->noise = fmax(s->noise, s->wander);
 	for (int i = 0; i < REFITS && s->noise > 0; i++)

@@ -19,7 +19,7 @@ extern double perfopt_segments_gain(const double *sum, int begin, int end);
 
 /*
  * Returns how many segments begin behind the first, and writes their first indexes to `place` (as
- * doubles, which hold them exactly).  place and from have room for n / grid + 2 doubles each.
+ * doubles, which hold them exactly).  place and from have room for n + 1 doubles each.
  * interrupt is called now and then and may not return; or it is NULL.
  */
 extern int perfopt_segments_find(const double *sum, int n, int grid, int least, double penalty,
