@@ -415,7 +415,6 @@ find_segments(Series *s, PerfoptChangepoint *changes)
 	count = segment(s, penalty * s->noise * s->noise, changes);
 	measure_noise(s, changes, count);
 	count = segment(s, 4 * penalty * s->noise * s->noise, changes);
-	measure_noise(s, changes, count);
 	measure_wander(s, changes, count);
 	s->noise = fmax(s->noise, s->wander);
 	for (int i = 0; i < REFITS && s->noise > 0; i++)

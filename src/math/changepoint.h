@@ -11,9 +11,9 @@
  *	   autoregression in what the segments leave, s sqrt((1 + rho) / (1 - rho)), and, which sees
  *	   slower wandering too, that of Wu and Zhao (Journal of the Royal Statistical Society B 69, 2007):
  *	   sqrt(L / 2) median |A[i + L] - A[i]| / 0.6745, where A[i] is the mean of the L = sqrt(n / 2)
- *	   values from i on.  A few changes hardly move that median.  Where those that
- *	   3 would find with twice the first noise alone part more than two fifths of the pairs A[i],
- *	   A[i + L], it is of the others; and in fewer than about 65 values, of the pairs that the best place for a single change
+ *	   values from i on.  A few changes hardly move that median.  Where those that 3 would find with
+ *	   twice the first noise alone part more than two fifths of the pairs A[i], A[i + L], it is of the
+ *	   others; and in fewer than about 65 values, of the pairs that the best place for a single change
  *	   does not part.
  *	3. The segments with the least sum of squares plus a penalty of b^2 noise^2 for each change, b being
  *	   what the significance asks for in 4 (segments.h).  2 and 3 alternate a few times.
