@@ -70,7 +70,7 @@ read_file(const char *path)
 			print_changes(series, n);
 			n = 0;
 		}
-		strcpy(series, line);
+		memcpy(series, line, strlen(line) + 1);
 		value[n++] = strtod(last + 1, NULL);
 	}
 	print_changes(series, n);

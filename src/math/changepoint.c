@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "math/segments.h"
 #include "math/robust.h"
 
 #define SEGMENT PERFOPT_CHANGEPOINT_SEGMENT
@@ -16,6 +17,9 @@
 #define MAD_SIGMA 1.4826 /* of a normal distribution, in its median absolute deviations */
 #define MOST_RHO 0.9
 #define REFITS 2
+#define MOST_PARTED 0.4 /* of the pairs of blocks, by changes */
+#define MOST_PARTED_BY_ONE 0.2
+#define ALMOST_ALL 0.98
 #define INTERRUPT_EVERY 1024
 
 typedef struct Series
@@ -31,9 +35,7 @@ typedef struct Series
 	double *index; /* of the raw values within what the caller gave; doubles hold them exactly */
 	double *clean; /* raw without outliers */
 	double *sum;   /* sum[i] of the first i clean values' distances from their median */
-	double *cost;  /* of the best partition up to each place of the grid, */
-	double *from;  /* and the place before */
-	double *left;  /* of n + 1 each, for sorting */
+	double *left;  /* scratch of n + 1 each */
 	double *right;
 } Series;
 
@@ -103,23 +105,6 @@ add_up(Series *s)
 	s->sum[0] = 0;
 	for (int i = 0; i < s->n; i++)
 		s->sum[i + 1] = s->sum[i] + (s->clean[i] - center);
-}
-
-/* Wu's and Zhao's long-run standard deviation. */
-static double
-block_noise(Series *s)
-{
-	int length = s->block;
-	int count = s->n - 2 * length + 1;
-
-	for (int i = 0; i < count; i++)
-	{
-		double first = s->sum[i + length] - s->sum[i];
-		double second = s->sum[i + 2 * length] - s->sum[i + length];
-
-		s->left[i] = fabs(second - first) / length;
-	}
-	return sqrt(length / 2.0) * MAD_SIGMA * perfopt_median(s->left, count);
 }
 
 static int
@@ -197,74 +182,59 @@ critical_value(double significance, int n)
 	return high;
 }
 
-/* By how much less the sum of squares is for the mean of the values from begin to end. */
+/*
+ * Wu's and Zhao's long-run standard deviation, of the pairs of blocks that no change parts; sets which
+ * share of them one does.
+ */
 static double
-explained(const Series *s, int begin, int end)
+block_noise(Series *s, const PerfoptChangepoint *changes, int count, double *parted)
 {
-	double sum = s->sum[end] - s->sum[begin];
+	int length = s->block;
+	int pairs = s->n - 2 * length + 1;
+	int used = 0;
+	int next = 0;
 
-	return sum * sum / (end - begin);
-}
-
-/* The best place for a change between begin and end that is within reach of where it is. */
-static int
-settle(const Series *s, int begin, int at, int end, int reach)
-{
-	int best = at;
-	double most = 0;
-
-	for (int i = at - reach; i <= at + reach; i++)
+	for (int i = 0; i < pairs; i++)
 	{
-		double gain;
+		double first = s->sum[i + length] - s->sum[i];
+		double second = s->sum[i + 2 * length] - s->sum[i + length];
 
-		if (i - begin < SEGMENT || end - i < SEGMENT)
-			continue;
-		gain = explained(s, begin, i) + explained(s, i, end);
-		if (gain > most)
-		{
-			most = gain;
-			best = i;
-		}
+		while (next < count && changes[next].index <= i)
+			next++;
+		if (next == count || changes[next].index >= i + 2 * length)
+			s->left[used++] = fabs(second - first) / length;
 	}
-	return best;
+	*parted = 1 - (double) used / pairs;
+	return sqrt(length / 2.0) * MAD_SIGMA * perfopt_median(s->left, used);
 }
 
 /*
- * Optimal partitioning.  Of the sum of squares, that of all values is the same for every partition
- * and is left out, so a segment costs less than nothing.
+ * Few changes hardly move the median over all pairs.  Where they part too many, the others have to do;
+ * and in a short series, those beside the best place for a single change.
  */
-static int
-partition(Series *s, double penalty, PerfoptChangepoint *changes)
+static void
+measure_wander(Series *s, const PerfoptChangepoint *changes, int count)
 {
-	int places = (s->n + s->grid - 1) / s->grid;
-	int count = 0;
+	PerfoptChangepoint single = { 0 };
+	double parted;
 
-	s->cost[0] = -penalty;
-	for (int t = 1; t <= places; t++)
-	{
-		int end = t < places ? t * s->grid : s->n;
-		double best = HUGE_VAL;
-		int from = 0;
+	s->wander = block_noise(s, changes, count, &parted);
+	if (parted > MOST_PARTED && parted < ALMOST_ALL)
+		return;
+	single.index = perfopt_segments_settle(s->sum, 0, s->n / 2, s->n, SEGMENT, s->n / 2);
+	s->wander = block_noise(s, &single, 1, &parted);
+	if (parted <= MOST_PARTED_BY_ONE)
+		s->wander = block_noise(s, changes, 0, &parted);
+}
 
-		check_interrupt(s, t * 16);
-		for (int p = 0; end - p * s->grid >= SEGMENT; p++)
-		{
-			double sum = s->sum[end] - s->sum[p * s->grid];
-			double cost = s->cost[p] - sum * sum / (end - p * s->grid);
+static int
+segment(Series *s, double penalty, PerfoptChangepoint *changes)
+{
+	int count = perfopt_segments_find(s->sum, s->n, s->grid, SEGMENT, penalty, s->options.interrupt,
+									  s->left, s->right);
 
-			if (cost < best)
-			{
-				best = cost;
-				from = p;
-			}
-		}
-		s->cost[t] = best + penalty;
-		s->from[t] = from;
-	}
-	for (int t = (int) s->from[places]; t > 0; t = (int) s->from[t])
-		count++;
-	for (int t = (int) s->from[places], i = count; t > 0; t = (int) s->from[t])
-		changes[--i].index = t * s->grid;
+	for (int i = 0; i < count; i++)
+		changes[i].index = (int) s->left[i];
 	return count;
 }
 
@@ -304,7 +274,8 @@ is_abrupt(const Series *s, int begin, int at, int end)
 
 	for (int i = begin; i < end; i++)
 		products += (i - begin - (n - 1) / 2) * (s->sum[i + 1] - s->sum[i]);
-	levels = explained(s, begin, at) + explained(s, at, end) - n * mean * mean;
+	levels = perfopt_segments_gain(s->sum, begin, at) + perfopt_segments_gain(s->sum, at, end) -
+			 n * mean * mean;
 	return levels > products * products / (n * (n * n - 1) / 12);
 }
 
@@ -410,8 +381,7 @@ take(Series *s, const double *v, int n, const PerfoptChangepointOptions *options
 {
 	const PerfoptChangepointOptions defaults = { PERFOPT_CHANGEPOINT_SIGNIFICANCE,
 												 PERFOPT_CHANGEPOINT_EFFECT, 0, 0, NULL };
-	double **parts[] = { &s->raw,  &s->index, &s->clean, &s->sum,
-						 &s->cost, &s->from,  &s->left,  &s->right };
+	double **parts[] = { &s->raw, &s->index, &s->clean, &s->sum, &s->left, &s->right };
 
 	s->options = options != NULL ? *options : defaults;
 	if (!(s->options.significance > 0 && s->options.significance < 1))
@@ -427,8 +397,37 @@ take(Series *s, const double *v, int n, const PerfoptChangepointOptions *options
 			s->raw[s->n] = v[i];
 			s->index[s->n++] = i;
 		}
+	s->wander = 0;
+	s->plain = 0;
 	s->grid = (s->n + PERFOPT_CHANGEPOINT_GRID - 1) / PERFOPT_CHANGEPOINT_GRID;
 	s->block = (int) lround(sqrt(s->n / 2.0));
+}
+
+/* Noise and segments depend on each other, so they alternate. */
+static int
+find_segments(Series *s, PerfoptChangepoint *changes)
+{
+	double critical = critical_value(s->options.significance, s->n);
+	double penalty = critical * critical;
+	int count;
+
+	/* First without wandering.  Only what noise twice as great would not hide is no part of it. */
+	count = segment(s, penalty * s->noise * s->noise, changes);
+	measure_noise(s, changes, count);
+	count = segment(s, 4 * penalty * s->noise * s->noise, changes);
+	measure_wander(s, changes, count);
+	s->noise = fmax(s->noise, s->wander);
+	for (int i = 0; i < REFITS && s->noise > 0; i++)
+	{
+		count = segment(s, penalty * s->noise * s->noise, changes);
+		measure_noise(s, changes, count);
+	}
+	if (s->grid > 1)
+		for (int i = 0; i < count; i++)
+			changes[i].index =
+				perfopt_segments_settle(s->sum, begin_of(changes, i), changes[i].index,
+										end_of(s, changes, count, i), SEGMENT, s->grid);
+	return count;
 }
 
 int
@@ -437,7 +436,7 @@ perfopt_changepoint_find(const double *v, int n, const PerfoptChangepointOptions
 {
 	Series s;
 	int count;
-	double critical;
+	int before;
 
 	if (n < 2 * SEGMENT)
 		return 0;
@@ -446,23 +445,18 @@ perfopt_changepoint_find(const double *v, int n, const PerfoptChangepointOptions
 		return 0;
 	remove_outliers(&s);
 	add_up(&s);
-	s.wander = block_noise(&s);
-	s.noise = fmax(s.wander, neighbour_noise(s.clean, s.n, s.left));
+	s.noise = neighbour_noise(s.clean, s.n, s.left);
 	if (!(s.noise > 0))
 		return 0;
-	critical = critical_value(s.options.significance, s.n);
-	count = partition(&s, critical * critical * s.noise * s.noise, changes);
-	measure_noise(&s, changes, count);
-	for (int i = 0; i < REFITS && s.noise > 0; i++)
+	count = find_segments(&s, changes);
+	/* What is dropped was wandering, so it is seen in what is left. */
+	do
 	{
-		count = partition(&s, critical * critical * s.noise * s.noise, changes);
-		measure_noise(&s, changes, count);
-	}
-	if (s.grid > 1)
-		for (int i = 0; i < count; i++)
-			changes[i].index = settle(&s, begin_of(changes, i), changes[i].index,
-									  end_of(&s, changes, count, i), s.grid);
-	count = prune(&s, changes, count);
+		before = count;
+		count = prune(&s, changes, count);
+		measure_wander(&s, changes, count);
+		s.noise = fmax(s.noise, s.wander);
+	} while (count < before);
 	report(&s, changes, count);
 	return count;
 }

@@ -9,34 +9,32 @@
  *	1. Outliers become the median of the 15 values around them (Hampel's filter, 4 sigma).
  *	2. The noise's long-run standard deviation is the greater of two: that of a first-order
  *	   autoregression in what the segments leave, s sqrt((1 + rho) / (1 - rho)), and, which sees
- *	   slower wandering too and needs no segments, that of Wu and Zhao (Journal of the Royal
- *	   Statistical Society B 69, 2007, section 4): sqrt(L / 2) median |A[i + L] - A[i]| / 0.6745, where
- *	   A[i] is the mean of the L = sqrt(n / 2) values from i on.
- *	3. The segments with the least sum of squares plus a penalty for each change, exactly, by dynamic
- *	   programming (optimal partitioning: Jackson et al., IEEE Signal Processing Letters 12, 2005); the
- *	   penalty is b^2 noise^2, b being what the significance asks for in 4.  2 and 3 alternate twice.
+ *	   slower wandering too, that of Wu and Zhao (Journal of the Royal Statistical Society B 69, 2007):
+ *	   sqrt(L / 2) median |A[i + L] - A[i]| / 0.6745, where A[i] is the mean of the L = sqrt(n / 2)
+ *	   values from i on.  A few changes hardly move that median.  Where those that 3 would find with
+ *	   twice the first noise alone part more than two fifths of the pairs A[i], A[i + L], it is of the
+ *	   others; and in fewer than about 65 values, of the pairs that the best place for a single change
+ *	   does not part.
+ *	3. The segments with the least sum of squares plus a penalty of b^2 noise^2 for each change, b being
+ *	   what the significance asks for in 4 (segments.h).  2 and 3 alternate a few times.
  *	4. Each change must be significant: Mann's and Whitney's U of the segments on both sides, its
  *	   variance raised by the ratio of long-run to plain variance, is a standard normal z, and
  *
  *			p = |z| exp(-z^2 / 2) / sqrt(2 pi) (2 log((1 - h) / h) (1 - 1 / z^2) + 4 / z^2)
  *
  *	   the probability that the greatest of the z of all places exceeds it (Vostrikova 1981; Csorgo,
- *	   Horvath, Limit Theorems in Change-Point Analysis, 1997, section 1.3), where h is the share of
+ *	   Horvath, Limit Theorems in Change-Point Analysis, 1997), where h is the share of
  *	   the series that a segment has at least.  So the significance is that of a series, not of a place.
  *	5. It must matter: the medians of the segments lie at least `min_effect` spreads apart (a spread is
  *	   1.4826 times the median absolute deviation within the two segments) and further than the
  *	   floors.  And it must be abrupt: two levels must explain more of the two segments than a
  *	   straight line does.
  *
- * The least of the changes is dropped until all meet 4 and 5.
+ * The least of the changes is dropped until all meet 4 and 5; what was dropped counts as wandering in 2.
  *
- * The median in 2 is that of the noise as long as changes lie between fewer than half of the pairs of
- * blocks: a series that changes its level more than about sqrt(n / 8) times (5 times in 200 values,
- * 9 in 600, 35 in 10,000) is one that wanders, and only what stands out beyond that is reported.
- *
- * Series longer than PERFOPT_CHANGEPOINT_GRID values are partitioned on a grid of so many places,
+ * Series longer than PERFOPT_CHANGEPOINT_GRID values are segmented on a grid of so many places,
  * after which each change is put where it fits best between the places beside its own.  So time grows
- * as n log n: 10,000 values take tens of milliseconds.
+ * as n log n: 10,000 values take 80 ms.
  *
  * False alarms in pure noise, and what is found, are measured in docs/math.md.
  *
@@ -54,7 +52,7 @@
 
 /* How many changes n values can have, and how many doubles are wanted as scratch. */
 #define PERFOPT_CHANGEPOINT_MOST(n) ((size_t) (n) / PERFOPT_CHANGEPOINT_SEGMENT)
-#define PERFOPT_CHANGEPOINT_SCRATCH(n) (8 * ((size_t) (n) + 1))
+#define PERFOPT_CHANGEPOINT_SCRATCH(n) (6 * ((size_t) (n) + 1))
 
 typedef struct PerfoptChangepointOptions
 {

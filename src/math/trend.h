@@ -14,7 +14,7 @@
  *	  autocorrelation, of which only values beyond 1.96 / sqrt(n) count (Hamed, Rao, Journal of
  *	  Hydrology 204, 1998), up to the first lag whose does not;
  *	- (1 + rho) / (1 - rho), that of a first-order autoregression, where rho is r(1) without the bias
- *	  that fitting a line gives it, (n r(1) + 2) / (n - 4) (after Kendall, Marriott, Pope, Biometrika
+ *	  that fitting a line gives it, (n r(1) + 2) / (n - 4) (after Kendall, and Marriott and Pope, Biometrika
  *	  41, 1954).
  *
  * The same factor widens Sen's interval of the slope, so that the interval holds 0 just where the
