@@ -13,25 +13,25 @@
 #define WARM_UP PERFOPT_ANOMALY_WARM_UP
 #define NO_SEASON 288 /* whose shares times are when there is none */
 
-#define CUT 5.0          /* scales: what is further off moves centre and scale no more than this */
-#define HORIZON 600.0    /* steps over which centre and scale forget */
-#define MEMORY 3.0       /* seasons over which the range forgets what does not happen again */
-#define SURPRISE 0.044   /* share of the expected width: this far beyond it is an anomaly */
-#define SILENCE 0.4      /* seasons, after an anomaly */
-#define LEAST_SILENCE 5  /* steps */
-#define LOUDER 40.0      /* times as surprising as the anomaly before: breaks the silence */
-#define GAIN 0.12        /* of what is unexplained, that a place of the profile learns */
-#define REST_STEPS 18.0  /* over which what is unexplained is averaged */
-#define FLAT 30.0        /* steps: shorter runs of equal values are no flat line */
-#define FLAT_TIMES 5.0   /* nor are those less than so many times the longest before */
-#define DUST 0.008       /* share of the level */
-#define QUIET 0.25       /* scales of the value, added to a spread before its logarithm is taken */
-#define LIMIT_VALUE 5.8  /* scales from the centre that are always expected */
-#define LIMIT_CHANGE 5.0
-#define LIMIT_MEAN 5.0
-#define LIMIT_SPREAD 5.0
-#define LIMIT_REST 12.0
-#define LIMIT_REST_MEAN 6.0
+#define CUT 4.0         /* scales: what is further off moves centre and scale no more than this */
+#define HORIZON 500.0   /* steps over which centre and scale forget */
+#define MEMORY 3.0      /* seasons over which the range forgets what does not happen again */
+#define SURPRISE 0.025  /* share of the expected width: this far beyond it is an anomaly */
+#define SILENCE 0.4     /* seasons, after an anomaly */
+#define LEAST_SILENCE 5 /* steps */
+#define LOUDER 100.0    /* times as surprising as the anomaly before: breaks the silence */
+#define GAIN 0.12       /* of what is unexplained, that a place of the profile learns */
+#define REST_STEPS 16.0 /* over which what is unexplained is averaged */
+#define FLAT 36.0       /* steps: shorter runs of equal values are no flat line */
+#define FLAT_TIMES 5.0  /* nor are those less than so many times the longest before */
+#define DUST 0.006      /* share of the level */
+#define QUIET 0.25      /* scales of the value, added to a spread before its logarithm is taken */
+#define LIMIT_VALUE 4.8 /* scales from the centre that are always expected */
+#define LIMIT_CHANGE 6.7
+#define LIMIT_MEAN 4.8
+#define LIMIT_SPREAD 4.8
+#define LIMIT_REST 15.0
+#define LIMIT_REST_MEAN 5.9
 
 typedef enum Watched
 {
@@ -63,6 +63,8 @@ typedef struct State
 	int32_t places;  /* of the profile */
 	int64_t step;    /* gaps included */
 	int64_t seen;    /* values */
+	int64_t fresh;   /* values since the last gap of RECENT steps */
+	int64_t gap;     /* steps since the last value */
 	int64_t silent;  /* steps left without an anomaly */
 	int64_t equal;   /* values like the last one, in a row */
 	int64_t longest; /* such run, before this one */
@@ -200,8 +202,10 @@ watch_recent(State *s, double value, PerfoptAnomalyScore *most)
 	double spread;
 	double quiet;
 
-	s->recent[s->seen % RECENT] = value;
-	if (s->seen < RECENT)
+	if (s->gap >= RECENT)
+		s->fresh = 0;
+	s->recent[s->fresh++ % RECENT] = value;
+	if (s->fresh < RECENT)
 		return;
 	mean_and_spread(s->recent, RECENT, &mean, &spread);
 	watch(s, MEAN, mean, LIMIT_MEAN, PERFOPT_ANOMALY_LEVEL, most);
@@ -278,7 +282,7 @@ perfopt_anomaly_update(void *state, double value)
 	if (isfinite(value))
 	{
 		watch(s, VALUE, value, LIMIT_VALUE, PERFOPT_ANOMALY_SPIKE, &most);
-		if (s->seen > 0)
+		if (s->seen > 0 && s->gap == 0)
 			watch(s, CHANGE, value - s->before, LIMIT_CHANGE, PERFOPT_ANOMALY_SPIKE, &most);
 		watch_recent(s, value, &most);
 		if (s->season > 0)
@@ -287,7 +291,10 @@ perfopt_anomaly_update(void *state, double value)
 		most.score = judge(s, most.score);
 		s->before = value;
 		s->seen++;
+		s->gap = 0;
 	}
+	else
+		s->gap++;
 	s->step++;
 	return most;
 }
