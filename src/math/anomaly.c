@@ -24,6 +24,7 @@
 #define REST_STEPS 16.0 /* over which what is unexplained is averaged */
 #define FLAT 36.0       /* steps: shorter runs of equal values are no flat line */
 #define FLAT_TIMES 5.0  /* nor are those less than so many times the longest before */
+#define WARM_SEASONS 1.0
 #define DUST 0.006      /* share of the level */
 #define QUIET 0.25      /* scales of the value, added to a spread before its logarithm is taken */
 #define LIMIT_VALUE 4.8 /* scales from the centre that are always expected */
@@ -71,7 +72,8 @@ typedef struct State
 	double dust;
 	double before;    /* the last value */
 	double loudest;   /* the surprise that the silence is for */
-	double rest_mean; /* of what the season leaves unexplained */
+	double rest;      /* what the season leaves unexplained of it; infinite when that is all */
+	double rest_mean; /* of the last few */
 	double recent[RECENT];
 	Figure figure[WATCHED];
 	float profile[]; /* NaN where nothing has been seen yet */
@@ -178,19 +180,31 @@ mean_and_spread(const double *v, int n, double *mean, double *spread)
 	*spread = sqrt(squares / n);
 }
 
-/* Surprise at one figure, which is learnt then; `most` keeps the greatest. */
+/*
+ * Surprise at one figure, which is learnt then; `most` keeps the greatest.  No more of it counts than
+ * what the season leaves unexplained.
+ */
 static void
-watch(State *s, Watched which, double x, double limit, PerfoptAnomalyKind kind,
-	  PerfoptAnomalyScore *most)
+watch(State *s, Watched which, double x, double unexplained, PerfoptAnomalyScore *most)
 {
+	const double limit[WATCHED] = { LIMIT_VALUE,  LIMIT_CHANGE, LIMIT_MEAN,
+									LIMIT_SPREAD, LIMIT_REST,   LIMIT_REST_MEAN };
+	const PerfoptAnomalyKind kind[WATCHED] = { PERFOPT_ANOMALY_SPIKE, PERFOPT_ANOMALY_SPIKE,
+											   PERFOPT_ANOMALY_LEVEL, PERFOPT_ANOMALY_SPREAD,
+											   PERFOPT_ANOMALY_SPIKE, PERFOPT_ANOMALY_LEVEL };
 	Figure *f = &s->figure[which];
 	double dust = fmax(s->dust, DUST * fabs(s->figure[VALUE].centre));
-	double got = f->seen >= WARM_UP ? surprise(f, x, limit, dust) : 0;
+	double counts = f->centre + clamp(x - f->centre, fabs(unexplained));
+	double got;
 
-	if (got > most->score)
+	if (f->seen >= WARM_UP && f->seen >= WARM_SEASONS * s->season)
 	{
-		most->score = got;
-		most->kind = kind;
+		got = surprise(f, counts, limit[which], dust);
+		if (got > most->score)
+		{
+			most->score = got;
+			most->kind = kind[which];
+		}
 	}
 	learn(f, x, span(s));
 }
@@ -208,32 +222,45 @@ watch_recent(State *s, double value, PerfoptAnomalyScore *most)
 	if (s->fresh < RECENT)
 		return;
 	mean_and_spread(s->recent, RECENT, &mean, &spread);
-	watch(s, MEAN, mean, LIMIT_MEAN, PERFOPT_ANOMALY_LEVEL, most);
+	watch(s, MEAN, mean, HUGE_VAL, most);
 	quiet = QUIET * s->figure[VALUE].scale + fmax(s->dust, DUST * fabs(mean));
 	if (quiet > 0)
-		watch(s, SPREAD, log(spread + quiet), LIMIT_SPREAD, PERFOPT_ANOMALY_SPREAD, most);
+		watch(s, SPREAD, log(spread + quiet), HUGE_VAL, most);
+}
+
+/* Where this step's value is in the profile; NULL without a season. */
+static float *
+place_of(State *s)
+{
+	return s->season > 0 ? &s->profile[s->step % s->season * s->places / s->season] : NULL;
+}
+
+/* What the season leaves unexplained of a value: all of it until two seasons have been seen. */
+static double
+unexplained(const State *s, const float *place, double value)
+{
+	return place != NULL && !isnan(*place) && s->step >= 2 * (int64_t) s->season ? value - *place
+																				   : HUGE_VAL;
 }
 
 static void
-watch_season(State *s, double value, PerfoptAnomalyScore *most)
+watch_season(State *s, float *place, double value, double rest, PerfoptAnomalyScore *most)
 {
-	float *place = &s->profile[s->step % s->season * s->places / s->season];
-	double rest = value - *place;
+	double learnt = value - *place;
 
 	if (isnan(*place))
 	{
 		*place = (float) value;
 		return;
 	}
-	most->expected = *place;
-	if (s->step >= 2 * (int64_t) s->season)
+	if (rest < HUGE_VAL)
 	{
 		s->rest_mean += (rest - s->rest_mean) / REST_STEPS;
-		watch(s, REST, rest, LIMIT_REST, PERFOPT_ANOMALY_SPIKE, most);
-		watch(s, REST_MEAN, s->rest_mean, LIMIT_REST_MEAN, PERFOPT_ANOMALY_LEVEL, most);
-		rest = clamp(rest, CUT * s->figure[REST].scale);
+		watch(s, REST, rest, HUGE_VAL, most);
+		watch(s, REST_MEAN, s->rest_mean, HUGE_VAL, most);
+		learnt = clamp(rest, CUT * s->figure[REST].scale);
 	}
-	*place += (float) (GAIN * rest);
+	*place += (float) (GAIN * learnt);
 }
 
 /* A flat line counts once, when it has become long enough. */
@@ -249,7 +276,7 @@ watch_flat(State *s, double value, PerfoptAnomalyScore *most)
 		s->longest = s->longest > s->equal ? s->longest : s->equal;
 		s->equal = 1;
 	}
-	if ((double) s->equal == enough && most->score < 1 && s->figure[VALUE].scale > s->dust)
+	if (s->seen >= WARM_UP && (double) s->equal == enough && most->score < 1 && s->figure[VALUE].scale > s->dust)
 	{
 		most->score = 1;
 		most->kind = PERFOPT_ANOMALY_FLAT;
@@ -264,7 +291,7 @@ judge(State *s, double got)
 
 	if (got < 1)
 		return score;
-	if (s->seen < WARM_UP || s->step < s->season || (s->silent > 0 && got < LOUDER * s->loudest))
+	if (s->silent > 0 && got < LOUDER * s->loudest)
 		return nextafter(PERFOPT_ANOMALY_THRESHOLD, 0);
 	s->silent = (int64_t) fmax(SILENCE * span(s), LEAST_SILENCE);
 	s->loudest = got;
@@ -275,21 +302,27 @@ PerfoptAnomalyScore
 perfopt_anomaly_update(void *state, double value)
 {
 	State *s = state;
+	float *place = place_of(s);
 	PerfoptAnomalyScore most = { 0, s->seen > 0 ? s->figure[VALUE].centre : NAN,
 								 PERFOPT_ANOMALY_NONE };
 
 	s->silent -= s->silent > 0;
+	if (place != NULL && !isnan(*place))
+		most.expected = *place;
 	if (isfinite(value))
 	{
-		watch(s, VALUE, value, LIMIT_VALUE, PERFOPT_ANOMALY_SPIKE, &most);
+		double rest = unexplained(s, place, value);
+
+		watch(s, VALUE, value, rest, &most);
 		if (s->seen > 0 && s->gap == 0)
-			watch(s, CHANGE, value - s->before, LIMIT_CHANGE, PERFOPT_ANOMALY_SPIKE, &most);
+			watch(s, CHANGE, value - s->before, rest < HUGE_VAL ? rest - s->rest : HUGE_VAL, &most);
 		watch_recent(s, value, &most);
-		if (s->season > 0)
-			watch_season(s, value, &most);
+		if (place != NULL)
+			watch_season(s, place, value, rest, &most);
 		watch_flat(s, value, &most);
 		most.score = judge(s, most.score);
 		s->before = value;
+		s->rest = rest;
 		s->seen++;
 		s->gap = 0;
 	}
