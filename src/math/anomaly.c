@@ -24,7 +24,7 @@
 #define REST_STEPS 16.0 /* over which what is unexplained is averaged */
 #define FLAT 36.0       /* steps: shorter runs of equal values are no flat line */
 #define FLAT_TIMES 5.0  /* nor are those less than so many times the longest before */
-#define WARM_SEASONS 1.0
+#define UNSURE 0.3       /* of the distance that it explains, that a season is wrong by */
 #define DUST 0.006      /* share of the level */
 #define QUIET 0.25      /* scales of the value, added to a spread before its logarithm is taken */
 #define LIMIT_VALUE 4.8 /* scales from the centre that are always expected */
@@ -74,6 +74,7 @@ typedef struct State
 	double loudest;   /* the surprise that the silence is for */
 	double rest;      /* what the season leaves unexplained of it; infinite when that is all */
 	double rest_mean; /* of the last few */
+	double unsure_mean; /* and how unsure the season is of it */
 	double recent[RECENT];
 	Figure figure[WATCHED];
 	float profile[]; /* NaN where nothing has been seen yet */
@@ -121,11 +122,13 @@ span(const State *s)
 	return s->season > 0 ? s->season : NO_SEASON;
 }
 
-/* How far x is beyond what is expected, as a multiple of what makes an anomaly. */
+/*
+ * How far x is beyond what is expected, as a multiple of what makes an anomaly.  What is within `band`
+ * of the centre is always expected.
+ */
 static double
-surprise(const Figure *f, double x, double limit, double dust)
+surprise(const Figure *f, double x, double band, double dust)
 {
-	double band = fmax(limit * f->scale, dust);
 	double low = fmin(fmin(f->low, f->low_now), f->centre - band);
 	double high = fmax(fmax(f->high, f->high_now), f->centre + band);
 
@@ -181,11 +184,12 @@ mean_and_spread(const double *v, int n, double *mean, double *spread)
 }
 
 /*
- * Surprise at one figure, which is learnt then; `most` keeps the greatest.  No more of it counts than
- * what the season leaves unexplained.
+ * Surprise at one figure, which is learnt then; `most` keeps the greatest.  Of its distance from the
+ * centre no more counts than the season leaves unexplained, and only what is beyond `unsure`.
  */
 static void
-watch(State *s, Watched which, double x, double unexplained, PerfoptAnomalyScore *most)
+watch(State *s, Watched which, double x, double unexplained, double unsure,
+	  PerfoptAnomalyScore *most)
 {
 	const double limit[WATCHED] = { LIMIT_VALUE,  LIMIT_CHANGE, LIMIT_MEAN,
 									LIMIT_SPREAD, LIMIT_REST,   LIMIT_REST_MEAN };
@@ -197,9 +201,9 @@ watch(State *s, Watched which, double x, double unexplained, PerfoptAnomalyScore
 	double counts = f->centre + clamp(x - f->centre, fabs(unexplained));
 	double got;
 
-	if (f->seen >= WARM_UP && f->seen >= WARM_SEASONS * s->season)
+	if (f->seen >= WARM_UP && f->seen >= s->season)
 	{
-		got = surprise(f, counts, limit[which], dust);
+		got = surprise(f, counts, fmax(limit[which] * f->scale, fmax(dust, unsure)), dust);
 		if (got > most->score)
 		{
 			most->score = got;
@@ -222,10 +226,10 @@ watch_recent(State *s, double value, PerfoptAnomalyScore *most)
 	if (s->fresh < RECENT)
 		return;
 	mean_and_spread(s->recent, RECENT, &mean, &spread);
-	watch(s, MEAN, mean, HUGE_VAL, most);
+	watch(s, MEAN, mean, HUGE_VAL, 0, most);
 	quiet = QUIET * s->figure[VALUE].scale + fmax(s->dust, DUST * fabs(mean));
 	if (quiet > 0)
-		watch(s, SPREAD, log(spread + quiet), HUGE_VAL, most);
+		watch(s, SPREAD, log(spread + quiet), HUGE_VAL, 0, most);
 }
 
 /* Where this step's value is in the profile; NULL without a season. */
@@ -255,9 +259,12 @@ watch_season(State *s, float *place, double value, double rest, PerfoptAnomalySc
 	}
 	if (rest < HUGE_VAL)
 	{
+		double unsure = UNSURE * fabs(*place - s->figure[VALUE].centre);
+
 		s->rest_mean += (rest - s->rest_mean) / REST_STEPS;
-		watch(s, REST, rest, HUGE_VAL, most);
-		watch(s, REST_MEAN, s->rest_mean, HUGE_VAL, most);
+		s->unsure_mean += (unsure - s->unsure_mean) / REST_STEPS;
+		watch(s, REST, rest, HUGE_VAL, unsure, most);
+		watch(s, REST_MEAN, s->rest_mean, HUGE_VAL, s->unsure_mean, most);
 		learnt = clamp(rest, CUT * s->figure[REST].scale);
 	}
 	*place += (float) (GAIN * learnt);
@@ -313,9 +320,9 @@ perfopt_anomaly_update(void *state, double value)
 	{
 		double rest = unexplained(s, place, value);
 
-		watch(s, VALUE, value, rest, &most);
+		watch(s, VALUE, value, rest, 0, &most);
 		if (s->seen > 0 && s->gap == 0)
-			watch(s, CHANGE, value - s->before, rest < HUGE_VAL ? rest - s->rest : HUGE_VAL, &most);
+			watch(s, CHANGE, value - s->before, rest < HUGE_VAL ? rest - s->rest : HUGE_VAL, 0, &most);
 		watch_recent(s, value, &most);
 		if (place != NULL)
 			watch_season(s, place, value, rest, &most);
