@@ -24,6 +24,8 @@
 #define REST_STEPS 16.0 /* over which what is unexplained is averaged */
 #define FLAT 36.0       /* steps: shorter runs of equal values are no flat line */
 #define FLAT_TIMES 5.0  /* nor are those less than so many times the longest before */
+#define GAIN_LONGER 0.5 /* and of the longer season's */
+#define KNOWN 1.0 /* how often a season must have been seen before it explains anything */
 #define UNSURE 0.3       /* of the distance that it explains, that a season is wrong by */
 #define DUST 0.006      /* share of the level */
 #define QUIET 0.25      /* scales of the value, added to a spread before its logarithm is taken */
@@ -33,6 +35,10 @@
 #define LIMIT_SPREAD 4.8
 #define LIMIT_REST 15.0
 #define LIMIT_REST_MEAN 5.9
+
+#define SEASONS 2
+#define MOST_PLACES 720 /* of the shorter season's profile */
+#define MOST_PLACES_LONGER (PERFOPT_ANOMALY_MOST_PLACES - MOST_PLACES)
 
 typedef enum Watched
 {
@@ -60,8 +66,7 @@ typedef struct State
 {
 	uint32_t magic;
 	uint32_t check;
-	int32_t season;
-	int32_t places;  /* of the profile */
+	int32_t season[SEASONS]; /* the shorter and the longer; 0 for none */
 	int64_t step;    /* gaps included */
 	int64_t seen;    /* values */
 	int64_t fresh;   /* values since the last gap of RECENT steps */
@@ -81,30 +86,39 @@ typedef struct State
 } State;
 
 static int
-places_for(int season)
+places_of(int season, int most)
 {
-	return season < PERFOPT_ANOMALY_MOST_PLACES ? season : PERFOPT_ANOMALY_MOST_PLACES;
+	return season < most ? season : most;
+}
+
+static int
+places(int season, int longer)
+{
+	return places_of(season, MOST_PLACES) + places_of(longer, MOST_PLACES_LONGER);
 }
 
 size_t
-perfopt_anomaly_size(int season)
+perfopt_anomaly_size(int season, int longer)
 {
-	return season < 0 ? 0 : sizeof(State) + (size_t) places_for(season) * sizeof(float);
+	if (season < 0 || (longer != 0 && longer <= season) || (longer != 0 && season == 0))
+		return 0;
+	return sizeof(State) + (size_t) places(season, longer) * sizeof(float);
 }
 
 bool
-perfopt_anomaly_init(void *state, size_t size, int season, double dust)
+perfopt_anomaly_init(void *state, size_t size, int season, int longer, double dust)
 {
 	State *s = state;
+	size_t needed = perfopt_anomaly_size(season, longer);
 
-	if (season < 0 || size < perfopt_anomaly_size(season) || !(dust >= 0 && isfinite(dust)))
+	if (needed == 0 || size < needed || !(dust >= 0 && isfinite(dust)))
 		return false;
-	memset(s, 0, perfopt_anomaly_size(season));
+	memset(s, 0, needed);
 	s->magic = MAGIC;
-	s->season = season;
-	s->places = places_for(season);
+	s->season[0] = season;
+	s->season[1] = longer;
 	s->dust = dust;
-	for (int i = 0; i < s->places; i++)
+	for (int i = places(season, longer) - 1; i >= 0; i--)
 		s->profile[i] = NAN;
 	return true;
 }
@@ -119,7 +133,7 @@ clamp(double x, double limit)
 static int
 span(const State *s)
 {
-	return s->season > 0 ? s->season : NO_SEASON;
+	return s->season[0] > 0 ? s->season[0] : NO_SEASON;
 }
 
 /*
@@ -201,7 +215,7 @@ watch(State *s, Watched which, double x, double unexplained, double unsure,
 	double counts = f->centre + clamp(x - f->centre, fabs(unexplained));
 	double got;
 
-	if (f->seen >= WARM_UP && f->seen >= s->season)
+	if (f->seen >= WARM_UP && f->seen >= s->season[0])
 	{
 		got = surprise(f, counts, fmax(limit[which] * f->scale, fmax(dust, unsure)), dust);
 		if (got > most->score)
@@ -232,42 +246,83 @@ watch_recent(State *s, double value, PerfoptAnomalyScore *most)
 		watch(s, SPREAD, log(spread + quiet), HUGE_VAL, 0, most);
 }
 
-/* Where this step's value is in the profile; NULL without a season. */
+/* Where this step's value is in a season's profile; NULL when there is no such season. */
 static float *
-place_of(State *s)
+place_of(State *s, int which)
 {
-	return s->season > 0 ? &s->profile[s->step % s->season * s->places / s->season] : NULL;
+	int most = which == 0 ? MOST_PLACES : MOST_PLACES_LONGER;
+	int first = which == 0 ? 0 : places_of(s->season[0], MOST_PLACES);
+	int season = s->season[which];
+
+	if (season == 0)
+		return NULL;
+	return &s->profile[first + s->step % season * places_of(season, most) / season];
 }
 
-/* What the season leaves unexplained of a value: all of it until two seasons have been seen. */
-static double
-unexplained(const State *s, const float *place, double value)
+static bool
+is_known(const State *s, int which, const float *place)
 {
-	return place != NULL && !isnan(*place) && s->step >= 2 * (int64_t) s->season ? value - *place
-																				   : HUGE_VAL;
+	return place != NULL && !isnan(*place) && (double) s->step >= KNOWN * s->season[which];
+}
+
+/* What a season that explains this much may be wrong by. */
+static double
+unsure_of(const State *s, double place)
+{
+	return UNSURE * fabs(place - s->figure[VALUE].centre);
+}
+
+/* What the seasons leave unexplained of a value, by the one that explains more; else infinite. */
+static double
+rest_of(State *s, double value, double *unsure)
+{
+	double rest = HUGE_VAL;
+
+	*unsure = 0;
+	for (int i = 0; i < SEASONS; i++)
+	{
+		const float *place = place_of(s, i);
+
+		if (is_known(s, i, place) && fabs(value - *place) < fabs(rest))
+		{
+			rest = value - *place;
+			*unsure = unsure_of(s, *place);
+		}
+	}
+	return rest;
 }
 
 static void
-watch_season(State *s, float *place, double value, double rest, PerfoptAnomalyScore *most)
+watch_rest(State *s, double rest, double unsure, PerfoptAnomalyScore *most)
 {
-	double learnt = value - *place;
-
-	if (isnan(*place))
-	{
-		*place = (float) value;
+	if (rest == HUGE_VAL)
 		return;
-	}
-	if (rest < HUGE_VAL)
-	{
-		double unsure = UNSURE * fabs(*place - s->figure[VALUE].centre);
+	s->rest_mean += (rest - s->rest_mean) / REST_STEPS;
+	s->unsure_mean += (unsure - s->unsure_mean) / REST_STEPS;
+	watch(s, REST, rest, HUGE_VAL, unsure, most);
+	watch(s, REST_MEAN, s->rest_mean, HUGE_VAL, s->unsure_mean, most);
+}
 
-		s->rest_mean += (rest - s->rest_mean) / REST_STEPS;
-		s->unsure_mean += (unsure - s->unsure_mean) / REST_STEPS;
-		watch(s, REST, rest, HUGE_VAL, unsure, most);
-		watch(s, REST_MEAN, s->rest_mean, HUGE_VAL, s->unsure_mean, most);
-		learnt = clamp(rest, CUT * s->figure[REST].scale);
+static void
+learn_seasons(State *s, double value)
+{
+	for (int i = 0; i < SEASONS; i++)
+	{
+		float *place = place_of(s, i);
+
+		if (place == NULL)
+			continue;
+		if (isnan(*place))
+			*place = (float) value;
+		else
+		{
+			double limit = is_known(s, i, place)
+							   ? CUT * s->figure[REST].scale + unsure_of(s, *place)
+							   : HUGE_VAL;
+
+			*place += (float) ((i == 0 ? GAIN : GAIN_LONGER) * clamp(value - *place, limit));
+		}
 	}
-	*place += (float) (GAIN * learnt);
 }
 
 /* A flat line counts once, when it has become long enough. */
@@ -305,28 +360,42 @@ judge(State *s, double got)
 	return score;
 }
 
+/* The value that this step should have, by the longest season that is known. */
+static double
+expected(State *s)
+{
+	double value = s->seen > 0 ? s->figure[VALUE].centre : NAN;
+
+	for (int i = 0; i < SEASONS; i++)
+	{
+		const float *place = place_of(s, i);
+
+		if (is_known(s, i, place))
+			value = *place;
+	}
+	return value;
+}
+
 PerfoptAnomalyScore
 perfopt_anomaly_update(void *state, double value)
 {
 	State *s = state;
-	float *place = place_of(s);
-	PerfoptAnomalyScore most = { 0, s->seen > 0 ? s->figure[VALUE].centre : NAN,
-								 PERFOPT_ANOMALY_NONE };
+	PerfoptAnomalyScore most = { 0, expected(s), PERFOPT_ANOMALY_NONE };
 
 	s->silent -= s->silent > 0;
-	if (place != NULL && !isnan(*place))
-		most.expected = *place;
 	if (isfinite(value))
 	{
-		double rest = unexplained(s, place, value);
+		double unsure;
+		double rest = rest_of(s, value, &unsure);
+		double moved = rest < HUGE_VAL ? rest - s->rest : HUGE_VAL;
 
 		watch(s, VALUE, value, rest, 0, &most);
 		if (s->seen > 0 && s->gap == 0)
-			watch(s, CHANGE, value - s->before, rest < HUGE_VAL ? rest - s->rest : HUGE_VAL, 0, &most);
+			watch(s, CHANGE, value - s->before, moved, 0, &most);
 		watch_recent(s, value, &most);
-		if (place != NULL)
-			watch_season(s, place, value, rest, &most);
+		watch_rest(s, rest, unsure, &most);
 		watch_flat(s, value, &most);
+		learn_seasons(s, value);
 		most.score = judge(s, most.score);
 		s->before = value;
 		s->rest = rest;
@@ -351,7 +420,7 @@ static uint32_t
 check_sum(const State *s)
 {
 	const unsigned char *byte = (const unsigned char *) s;
-	size_t size = perfopt_anomaly_size(s->season);
+	size_t size = perfopt_anomaly_size(s->season[0], s->season[1]);
 	uint32_t hash = UINT32_C(2166136261);
 
 	for (size_t i = offsetof(State, season); i < size; i++)
@@ -372,7 +441,6 @@ perfopt_anomaly_valid(const void *state, size_t size)
 {
 	const State *s = state;
 
-	return size >= sizeof(State) && s->magic == MAGIC && s->season >= 0 &&
-		   s->places == places_for(s->season) && size == perfopt_anomaly_size(s->season) &&
-		   s->check == check_sum(s);
+	return size >= sizeof(State) && s->magic == MAGIC &&
+		   size == perfopt_anomaly_size(s->season[0], s->season[1]) && s->check == check_sum(s);
 }

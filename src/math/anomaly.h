@@ -61,14 +61,14 @@ typedef struct PerfoptAnomalyScore
 /*
  * Bytes of a state for a season of so many steps; 0 if that is negative.  0 is no season.
  */
-extern size_t perfopt_anomaly_size(int season);
+extern size_t perfopt_anomaly_size(int season, int longer);
 
 /*
  * Makes a new state in memory that is aligned for a double.  Differences below `dust`, in the unit of
  * the series, are none; 0 leaves only a share of the level.  False, and nothing done, if size is less
  * than perfopt_anomaly_size(season), season is negative or dust is negative or not finite.
  */
-extern bool perfopt_anomaly_init(void *state, size_t size, int season, double dust);
+extern bool perfopt_anomaly_init(void *state, size_t size, int season, int longer, double dust);
 
 /*
  * The next value's score.  One that is not finite is a gap: it takes its step in the season, scores 0

@@ -43,7 +43,7 @@ level(int n, double mean, double noise, uint64_t seed)
 static void
 run(int season, int n)
 {
-	assert_true(perfopt_anomaly_init(memory.bytes, sizeof memory, season, 0));
+	assert_true(perfopt_anomaly_init(memory.bytes, sizeof memory, season, 7 * season, 0));
 	perfopt_anomaly_scores(memory.bytes, series, n, score);
 }
 
@@ -127,6 +127,29 @@ what_is_usual_at_another_time_is_found(void **state)
 	}
 }
 
+/* A job that runs each night, and at the weekend another one. */
+static void
+what_comes_each_day_or_week_is_none(void **state)
+{
+	(void) state;
+	for (uint64_t seed = 1; seed <= 20; seed++)
+	{
+		uint64_t size = seed + 30;
+
+		level(MOST, 100, 5, seed);
+		for (int i = 0; i < MOST; i++)
+		{
+			if (i % DAY >= 30 && i % DAY < 40)
+				series[i] += 1000 * (1 + 0.03 * prng_normal(&size));
+			if (i % (7 * DAY) >= 6 * DAY + 100 && i % (7 * DAY) < 6 * DAY + 120)
+				series[i] += 500 * (1 + 0.03 * prng_normal(&size));
+		}
+		run(DAY, MOST);
+		assert_true(alarms(2 * DAY, MOST) <= 2);
+		assert_int_equal(alarms(21 * DAY, MOST), 0);
+	}
+}
+
 static void
 shift_is_found_once(void **state)
 {
@@ -162,13 +185,13 @@ flat_line_is_found(void **state)
 		/* that it moves again may be news as well */
 		assert_true(alarms(0, MOST) <= 2);
 	}
-	/* where the night is always silent it is none */
+	/* where every night is silent, silence is none */
 	day_and_night(MOST, 0.05, 77);
 	for (int i = 0; i < MOST; i++)
-		if (series[i] < 700)
+		if (i % DAY < 72)
 			series[i] = 0;
 	run(DAY, MOST);
-	assert_int_equal(alarms(2 * DAY, MOST), 0);
+	assert_int_equal(alarms(4 * DAY, MOST), 0);
 }
 
 static void
@@ -203,11 +226,11 @@ dust_never_alarms(void **state)
 	/* at zero only the caller knows what is dust */
 	for (int i = 0; i < MOST; i++)
 		series[i] = i % 1000 == 999 ? 0.5 : 0;
-	assert_true(perfopt_anomaly_init(memory.bytes, sizeof memory, DAY, 1));
+	assert_true(perfopt_anomaly_init(memory.bytes, sizeof memory, DAY, 7 * DAY, 1));
 	perfopt_anomaly_scores(memory.bytes, series, MOST, score);
 	assert_int_equal(alarms(0, MOST), 0);
 	series[MOST - 1] = 20;
-	assert_true(perfopt_anomaly_init(memory.bytes, sizeof memory, DAY, 1));
+	assert_true(perfopt_anomaly_init(memory.bytes, sizeof memory, DAY, 7 * DAY, 1));
 	perfopt_anomaly_scores(memory.bytes, series, MOST, score);
 	assert_int_equal(first_alarm(0, MOST), MOST - 1);
 	/* a constant, for ever */
@@ -282,11 +305,11 @@ continues_where_it_stopped(void **state)
 	day_and_night(MOST, 0.2, 6);
 	for (size_t i = 0; i < sizeof seasons / sizeof seasons[0]; i++)
 	{
-		size_t size = perfopt_anomaly_size(seasons[i]);
+		size_t size = perfopt_anomaly_size(seasons[i], 7 * seasons[i]);
 
 		assert_true(size > 0 && size <= PERFOPT_ANOMALY_MOST_BYTES);
 		run(seasons[i], MOST);
-		assert_true(perfopt_anomaly_init(copy.bytes, size, seasons[i], 0));
+		assert_true(perfopt_anomaly_init(copy.bytes, size, seasons[i], 7 * seasons[i], 0));
 		for (int at = 0; at < MOST; at++)
 		{
 			PerfoptAnomalyScore again;
@@ -328,7 +351,7 @@ never_looks_ahead(void **state)
 static void
 other_bytes_are_refused(void **state)
 {
-	size_t size = perfopt_anomaly_size(DAY);
+	size_t size = perfopt_anomaly_size(DAY, 7 * DAY);
 
 	(void) state;
 	day_and_night(MOST, 0.05, 8);
@@ -351,12 +374,16 @@ other_bytes_are_refused(void **state)
 	memset(memory.bytes, 0xff, sizeof memory);
 	assert_false(perfopt_anomaly_valid(memory.bytes, size));
 
-	assert_false(perfopt_anomaly_init(memory.bytes, size - 1, DAY, 0));
-	assert_false(perfopt_anomaly_init(memory.bytes, sizeof memory, -1, 0));
-	assert_false(perfopt_anomaly_init(memory.bytes, sizeof memory, DAY, -1));
-	assert_false(perfopt_anomaly_init(memory.bytes, sizeof memory, DAY, NAN));
-	assert_int_equal(perfopt_anomaly_size(-1), 0);
-	assert_true(perfopt_anomaly_size(2147483647) <= PERFOPT_ANOMALY_MOST_BYTES);
+	assert_false(perfopt_anomaly_init(memory.bytes, size - 1, DAY, 7 * DAY, 0));
+	assert_false(perfopt_anomaly_init(memory.bytes, sizeof memory, -1, 0, 0));
+	assert_false(perfopt_anomaly_init(memory.bytes, sizeof memory, 0, DAY, 0));
+	assert_false(perfopt_anomaly_init(memory.bytes, sizeof memory, DAY, DAY, 0));
+	assert_false(perfopt_anomaly_init(memory.bytes, sizeof memory, DAY, -1, 0));
+	assert_false(perfopt_anomaly_init(memory.bytes, sizeof memory, DAY, 0, -1));
+	assert_false(perfopt_anomaly_init(memory.bytes, sizeof memory, DAY, 0, NAN));
+	assert_true(perfopt_anomaly_init(memory.bytes, sizeof memory, 1, 2147483647, 0));
+	assert_int_equal(perfopt_anomaly_size(-1, 0), 0);
+	assert_true(perfopt_anomaly_size(2147483646, 2147483647) <= PERFOPT_ANOMALY_MOST_BYTES);
 }
 
 int
@@ -366,6 +393,7 @@ main(void)
 		cmocka_unit_test(weeks_of_noise_are_quiet),
 		cmocka_unit_test(spike_is_found),
 		cmocka_unit_test(what_is_usual_at_another_time_is_found),
+		cmocka_unit_test(what_comes_each_day_or_week_is_none),
 		cmocka_unit_test(shift_is_found_once),
 		cmocka_unit_test(flat_line_is_found),
 		cmocka_unit_test(change_of_variance_is_found),
