@@ -20,13 +20,13 @@
 #define SILENCE 0.4     /* seasons, after an anomaly */
 #define LEAST_SILENCE 5 /* steps */
 #define LOUDER 100.0    /* times as surprising as the anomaly before: breaks the silence */
-#define GAIN 0.12       /* of what is unexplained, that a place of the profile learns */
+#define GAIN 0.2        /* of what is unexplained, that a place of the profile learns */
 #define REST_STEPS 16.0 /* over which what is unexplained is averaged */
 #define FLAT 36.0       /* steps: shorter runs of equal values are no flat line */
 #define FLAT_TIMES 5.0  /* nor are those less than so many times the longest before */
 #define GAIN_LONGER 0.5 /* and of the longer season's */
-#define KNOWN 1.0 /* how often a season must have been seen before it explains anything */
-#define UNSURE 0.3       /* of the distance that it explains, that a season is wrong by */
+#define KNOWN 1.0       /* how often a season must have been seen before it explains anything */
+#define UNSURE 0.3      /* of the distance that it explains, that a season is wrong by */
 #define DUST 0.006      /* share of the level */
 #define QUIET 0.25      /* scales of the value, added to a spread before its logarithm is taken */
 #define LIMIT_VALUE 4.8 /* scales from the centre that are always expected */
@@ -67,18 +67,18 @@ typedef struct State
 	uint32_t magic;
 	uint32_t check;
 	int32_t season[SEASONS]; /* the shorter and the longer; 0 for none */
-	int64_t step;    /* gaps included */
-	int64_t seen;    /* values */
-	int64_t fresh;   /* values since the last gap of RECENT steps */
-	int64_t gap;     /* steps since the last value */
-	int64_t silent;  /* steps left without an anomaly */
-	int64_t equal;   /* values like the last one, in a row */
-	int64_t longest; /* such run, before this one */
+	int64_t step;            /* gaps included */
+	int64_t seen;            /* values */
+	int64_t fresh;           /* values since the last gap of RECENT steps */
+	int64_t gap;             /* steps since the last value */
+	int64_t silent;          /* steps left without an anomaly */
+	int64_t equal;           /* values like the last one, in a row */
+	int64_t longest;         /* such run, before this one */
 	double dust;
-	double before;    /* the last value */
-	double loudest;   /* the surprise that the silence is for */
-	double rest;      /* what the season leaves unexplained of it; infinite when that is all */
-	double rest_mean; /* of the last few */
+	double before;      /* the last value */
+	double loudest;     /* the surprise that the silence is for */
+	double rest;        /* what the season leaves unexplained of it; infinite when that is all */
+	double rest_mean;   /* of the last few */
 	double unsure_mean; /* and how unsure the season is of it */
 	double recent[RECENT];
 	Figure figure[WATCHED];
@@ -233,6 +233,7 @@ watch_recent(State *s, double value, PerfoptAnomalyScore *most)
 	double mean;
 	double spread;
 	double quiet;
+	bool explained = s->rest < HUGE_VAL && fabs(s->rest_mean) <= s->unsure_mean;
 
 	if (s->gap >= RECENT)
 		s->fresh = 0;
@@ -240,7 +241,7 @@ watch_recent(State *s, double value, PerfoptAnomalyScore *most)
 	if (s->fresh < RECENT)
 		return;
 	mean_and_spread(s->recent, RECENT, &mean, &spread);
-	watch(s, MEAN, mean, HUGE_VAL, 0, most);
+	watch(s, MEAN, mean, explained ? 0 : HUGE_VAL, 0, most);
 	quiet = QUIET * s->figure[VALUE].scale + fmax(s->dust, DUST * fabs(mean));
 	if (quiet > 0)
 		watch(s, SPREAD, log(spread + quiet), HUGE_VAL, 0, most);
@@ -293,13 +294,13 @@ rest_of(State *s, double value, double *unsure)
 }
 
 static void
-watch_rest(State *s, double rest, double unsure, PerfoptAnomalyScore *most)
+watch_rest(State *s, double unsure, PerfoptAnomalyScore *most)
 {
-	if (rest == HUGE_VAL)
+	if (s->rest == HUGE_VAL)
 		return;
-	s->rest_mean += (rest - s->rest_mean) / REST_STEPS;
+	s->rest_mean += (s->rest - s->rest_mean) / REST_STEPS;
 	s->unsure_mean += (unsure - s->unsure_mean) / REST_STEPS;
-	watch(s, REST, rest, HUGE_VAL, unsure, most);
+	watch(s, REST, s->rest, HUGE_VAL, unsure, most);
 	watch(s, REST_MEAN, s->rest_mean, HUGE_VAL, s->unsure_mean, most);
 }
 
@@ -338,7 +339,8 @@ watch_flat(State *s, double value, PerfoptAnomalyScore *most)
 		s->longest = s->longest > s->equal ? s->longest : s->equal;
 		s->equal = 1;
 	}
-	if (s->seen >= WARM_UP && (double) s->equal == enough && most->score < 1 && s->figure[VALUE].scale > s->dust)
+	if (s->seen >= WARM_UP && (double) s->equal == enough && most->score < 1 &&
+		s->figure[VALUE].scale > s->dust)
 	{
 		most->score = 1;
 		most->kind = PERFOPT_ANOMALY_FLAT;
@@ -392,13 +394,13 @@ perfopt_anomaly_update(void *state, double value)
 		watch(s, VALUE, value, rest, 0, &most);
 		if (s->seen > 0 && s->gap == 0)
 			watch(s, CHANGE, value - s->before, moved, 0, &most);
+		s->rest = rest;
+		watch_rest(s, unsure, &most);
 		watch_recent(s, value, &most);
-		watch_rest(s, rest, unsure, &most);
 		watch_flat(s, value, &most);
 		learn_seasons(s, value);
 		most.score = judge(s, most.score);
 		s->before = value;
-		s->rest = rest;
 		s->seen++;
 		s->gap = 0;
 	}
