@@ -4,6 +4,7 @@
  */
 #include "math/anomaly.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -136,6 +137,13 @@ span(const State *s)
 	return s->season[0] > 0 ? s->season[0] : NO_SEASON;
 }
 
+/* Differences up to this are none. */
+static double
+dust_of(const State *s)
+{
+	return fmax(s->dust, DUST * fabs(s->figure[VALUE].centre));
+}
+
 /*
  * How far x is beyond what is expected, as a multiple of what makes an anomaly.  What is within `band`
  * of the centre is always expected.
@@ -211,7 +219,7 @@ watch(State *s, Watched which, double x, double unexplained, double unsure,
 											   PERFOPT_ANOMALY_LEVEL, PERFOPT_ANOMALY_SPREAD,
 											   PERFOPT_ANOMALY_SPIKE, PERFOPT_ANOMALY_LEVEL };
 	Figure *f = &s->figure[which];
-	double dust = fmax(s->dust, DUST * fabs(s->figure[VALUE].centre));
+	double dust = dust_of(s);
 	double counts = f->centre + clamp(x - f->centre, fabs(unexplained));
 	double got;
 
@@ -242,7 +250,7 @@ watch_recent(State *s, double value, PerfoptAnomalyScore *most)
 		return;
 	mean_and_spread(s->recent, RECENT, &mean, &spread);
 	watch(s, MEAN, mean, explained ? 0 : HUGE_VAL, 0, most);
-	quiet = QUIET * s->figure[VALUE].scale + fmax(s->dust, DUST * fabs(mean));
+	quiet = QUIET * s->figure[VALUE].scale + dust_of(s);
 	if (quiet > 0)
 		watch(s, SPREAD, log(spread + quiet), HUGE_VAL, 0, most);
 }
@@ -326,21 +334,25 @@ learn_seasons(State *s, double value)
 	}
 }
 
-/* A flat line counts once, when it has become long enough. */
+/*
+ * A flat line counts once, when it has become long enough.  It then is remembered as no longer than
+ * that, else one outage would hide all later ones.
+ */
 static void
 watch_flat(State *s, double value, PerfoptAnomalyScore *most)
 {
-	double enough = fmax(FLAT, ceil(FLAT_TIMES * (double) s->longest));
+	int64_t enough = (int64_t) fmax(FLAT, FLAT_TIMES * (double) s->longest);
 
-	if (s->seen > 0 && value == s->before)
-		s->equal++;
-	else
+	if (s->seen == 0 || value != s->before)
 	{
-		s->longest = s->longest > s->equal ? s->longest : s->equal;
-		s->equal = 1;
+		int64_t run = s->equal < enough ? s->equal : enough;
+
+		s->longest = s->longest > run ? s->longest : run;
+		s->equal = 0;
 	}
-	if (s->seen >= WARM_UP && (double) s->equal == enough && most->score < 1 &&
-		s->figure[VALUE].scale > s->dust)
+	s->equal++;
+	if (s->equal == enough && s->seen >= WARM_UP && most->score < 1 &&
+		s->figure[VALUE].scale > dust_of(s))
 	{
 		most->score = 1;
 		most->kind = PERFOPT_ANOMALY_FLAT;
@@ -385,7 +397,7 @@ perfopt_anomaly_update(void *state, double value)
 	PerfoptAnomalyScore most = { 0, expected(s), PERFOPT_ANOMALY_NONE };
 
 	s->silent -= s->silent > 0;
-	if (isfinite(value))
+	if (fabs(value) <= FLT_MAX)
 	{
 		double unsure;
 		double rest = rest_of(s, value, &unsure);
