@@ -15,26 +15,28 @@
 #define NO_SEASON 288 /* whose shares times are when there is none */
 
 #define CUT 4.0         /* scales: what is further off moves centre and scale no more than this */
-#define HORIZON 500.0   /* steps over which centre and scale forget */
+#define HORIZON 800.0   /* steps over which centre and scale forget */
 #define MEMORY 3.0      /* seasons over which the range forgets what does not happen again */
 #define SURPRISE 0.025  /* share of the expected width: this far beyond it is an anomaly */
-#define SILENCE 0.4     /* seasons, after an anomaly */
+#define MOST_SURPRISE 1e12 /* where nothing has ever moved */
+#define SILENCE 0.33     /* seasons, after an anomaly */
 #define LEAST_SILENCE 5 /* steps */
 #define LOUDER 100.0    /* times as surprising as the anomaly before: breaks the silence */
 #define GAIN 0.2        /* of what is unexplained, that a place of the profile learns */
 #define REST_STEPS 16.0 /* over which what is unexplained is averaged */
 #define FLAT 36.0       /* steps: shorter runs of equal values are no flat line */
 #define FLAT_TIMES 5.0  /* nor are those less than so many times the longest before */
-#define GAIN_LONGER 0.5 /* and of the longer season's */
+#define GAIN_LONGER 0.6 /* and of the longer season's */
 #define KNOWN 1.0       /* how often a season must have been seen before it explains anything */
 #define UNSURE 0.3      /* of the distance that it explains, that a season is wrong by */
-#define DUST 0.006      /* share of the level */
+#define DUST 0.01      /* share of the level */
+#define DUST_SPREAD 0.7 /* that much of a logarithm: to twice the spread or half of it */
 #define QUIET 0.25      /* scales of the value, added to a spread before its logarithm is taken */
 #define LIMIT_VALUE 4.8 /* scales from the centre that are always expected */
 #define LIMIT_CHANGE 6.7
 #define LIMIT_MEAN 4.8
 #define LIMIT_SPREAD 4.8
-#define LIMIT_REST 15.0
+#define LIMIT_REST 8.5
 #define LIMIT_REST_MEAN 5.9
 
 #define SEASONS 2
@@ -149,12 +151,13 @@ dust_of(const State *s)
  * of the centre is always expected.
  */
 static double
-surprise(const Figure *f, double x, double band, double dust)
+surprise(const Figure *f, double x, double band)
 {
 	double low = fmin(fmin(f->low, f->low_now), f->centre - band);
 	double high = fmax(fmax(f->high, f->high_now), f->centre + band);
+	double beyond = fmax(x - high, low - x);
 
-	return fmax(fmax(x - high, low - x), 0) / (SURPRISE * (high - low) + dust);
+	return beyond > 0 ? fmin(beyond / (SURPRISE * (high - low)), MOST_SURPRISE) : 0;
 }
 
 /*
@@ -219,13 +222,13 @@ watch(State *s, Watched which, double x, double unexplained, double unsure,
 											   PERFOPT_ANOMALY_LEVEL, PERFOPT_ANOMALY_SPREAD,
 											   PERFOPT_ANOMALY_SPIKE, PERFOPT_ANOMALY_LEVEL };
 	Figure *f = &s->figure[which];
-	double dust = dust_of(s);
+	double dust = which == SPREAD ? DUST_SPREAD : dust_of(s);
 	double counts = f->centre + clamp(x - f->centre, fabs(unexplained));
 	double got;
 
 	if (f->seen >= WARM_UP && f->seen >= s->season[0])
 	{
-		got = surprise(f, counts, fmax(limit[which] * f->scale, fmax(dust, unsure)), dust);
+		got = surprise(f, counts, fmax(limit[which] * f->scale, fmax(dust, unsure)));
 		if (got > most->score)
 		{
 			most->score = got;

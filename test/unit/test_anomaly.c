@@ -185,6 +185,13 @@ flat_line_is_found(void **state)
 		/* that it moves again may be news as well */
 		assert_true(alarms(0, MOST) <= 2);
 	}
+	/* an outage of a day does not hide the next one */
+	level(MOST, 100, 5, 78);
+	for (int i = 0; i < DAY; i++)
+		series[15 * DAY + i] = series[30 * DAY + i] = 100;
+	run(DAY, MOST);
+	assert_true(alarms(15 * DAY, 16 * DAY) > 0);
+	assert_true(alarms(30 * DAY, 31 * DAY) > 0);
 	/* where every night is silent, silence is none */
 	day_and_night(MOST, 0.05, 77);
 	for (int i = 0; i < MOST; i++)
@@ -330,6 +337,32 @@ continues_where_it_stopped(void **state)
 	}
 }
 
+/* Kilobytes or bytes, above zero or below: the same anomalies. */
+static void
+unit_and_sign_do_not_matter(void **state)
+{
+	static PerfoptAnomalyScore before[MOST];
+	const double factor[] = { 0x1p-40, 0x1p40, -1 };
+
+	(void) state;
+	day_and_night(MOST, 0.2, 8);
+	for (int i = 15 * DAY; i < 15 * DAY + 100; i++)
+		series[i] += i % 2 ? 1000 : -1000;
+	run(DAY, MOST);
+	assert_true(alarms(0, MOST) > 0);
+	memcpy(before, score, sizeof score);
+	for (size_t f = 0; f < sizeof factor / sizeof factor[0]; f++)
+	{
+		for (int i = 0; i < MOST; i++)
+			series[i] *= factor[f];
+		run(DAY, MOST);
+		for (int i = 0; i < MOST; i++)
+			assert_true(fabs(score[i].score - before[i].score) < 1e-6);
+		for (int i = 0; i < MOST; i++)
+			series[i] /= factor[f];
+	}
+}
+
 /* A score depends on nothing that comes later. */
 static void
 never_looks_ahead(void **state)
@@ -402,6 +435,7 @@ main(void)
 		cmocka_unit_test(first_values_never_alarm),
 		cmocka_unit_test(extreme_values_do_no_harm),
 		cmocka_unit_test(continues_where_it_stopped),
+		cmocka_unit_test(unit_and_sign_do_not_matter),
 		cmocka_unit_test(never_looks_ahead),
 		cmocka_unit_test(other_bytes_are_refused),
 	};
