@@ -70,7 +70,7 @@ first_alarm(int from, int to)
 	return -1;
 }
 
-/* Noise goes beyond all bounds once in a while: here seven years may hold one false alarm each. */
+/* Seven years of values; noise in proportion to the level is what may, once, go beyond. */
 static void
 weeks_of_noise_are_quiet(void **state)
 {
@@ -88,7 +88,7 @@ weeks_of_noise_are_quiet(void **state)
 		run(0, MOST);
 		bad += alarms(0, MOST);
 	}
-	assert_true(bad <= 7);
+	assert_true(bad <= 1);
 }
 
 static void
@@ -113,6 +113,8 @@ spike_is_found(void **state)
 static void
 what_is_usual_at_another_time_is_found(void **state)
 {
+	int later = 0;
+
 	(void) state;
 	for (uint64_t seed = 1; seed <= 20; seed++)
 	{
@@ -123,8 +125,9 @@ what_is_usual_at_another_time_is_found(void **state)
 			series[i] = 1400;
 		run(DAY, MOST);
 		assert_in_range(first_alarm(0, MOST), at, at + 11);
-		assert_int_equal(alarms(at + 24, MOST), 0);
+		later += alarms(at + 12, MOST);
 	}
+	assert_true(later <= 1);
 }
 
 /* A job that runs each night, and at the weekend another one. */
@@ -150,9 +153,12 @@ what_comes_each_day_or_week_is_none(void **state)
 	}
 }
 
+/* Values higher than ever may follow for some hours; from the next day on the new level is known. */
 static void
-shift_is_found_once(void **state)
+shift_is_found_and_learnt(void **state)
 {
+	int once = 0;
+
 	(void) state;
 	for (uint64_t seed = 1; seed <= 20; seed++)
 	{
@@ -163,9 +169,12 @@ shift_is_found_once(void **state)
 		for (int i = at; i < MOST; i++)
 			series[i] += 20;
 		run(DAY, MOST);
-		assert_in_range(first_alarm(0, MOST), at, at + 2 * PERFOPT_ANOMALY_RECENT);
-		assert_int_equal(alarms(0, MOST), 1);
+		assert_in_range(first_alarm(0, MOST), at, at + PERFOPT_ANOMALY_RECENT);
+		assert_true(alarms(0, at + DAY) <= 2);
+		assert_int_equal(alarms(at + DAY, MOST), 0);
+		once += alarms(0, MOST) == 1;
 	}
+	assert_true(once >= 14);
 }
 
 static void
@@ -215,7 +224,9 @@ change_of_variance_is_found(void **state)
 			series[i] += 20 * prng_normal(&more);
 		run(DAY, MOST);
 		assert_in_range(first_alarm(0, MOST), at, at + 2 * PERFOPT_ANOMALY_RECENT);
-		assert_true(alarms(at + DAY, MOST) <= 1);
+		/* until the new spread is known */
+		assert_true(alarms(0, MOST) <= 5);
+		assert_int_equal(alarms(at + 5 * DAY, MOST), 0);
 	}
 }
 
@@ -427,7 +438,7 @@ main(void)
 		cmocka_unit_test(spike_is_found),
 		cmocka_unit_test(what_is_usual_at_another_time_is_found),
 		cmocka_unit_test(what_comes_each_day_or_week_is_none),
-		cmocka_unit_test(shift_is_found_once),
+		cmocka_unit_test(shift_is_found_and_learnt),
 		cmocka_unit_test(flat_line_is_found),
 		cmocka_unit_test(change_of_variance_is_found),
 		cmocka_unit_test(dust_never_alarms),
