@@ -296,6 +296,12 @@ first_values_never_alarm(void **state)
 		run(0, MOST);
 		assert_int_equal(alarms(0, PERFOPT_ANOMALY_WARM_UP), 0);
 	}
+	/* nor a flat line */
+	level(MOST, 100, 5, 1);
+	for (int i = 100; i < DAY; i++)
+		series[i] = 100;
+	run(DAY, MOST);
+	assert_int_equal(alarms(0, DAY), 0);
 }
 
 static void
