@@ -45,8 +45,17 @@ read_series(const char *path)
 	}
 	if (fgets(line, sizeof line, file) != NULL)
 		while (n < MOST && fgets(line, sizeof line, file) != NULL)
-			if (sscanf(line, "%31[^,],%lf", when[n], &value[n]) == 2)
-				n++;
+		{
+			char *comma = strchr(line, ',');
+			char *end;
+
+			if (comma == NULL || comma - line >= TEXT)
+				continue;
+			*comma = '\0';
+			strcpy(when[n], line);
+			value[n] = strtod(comma + 1, &end);
+			n += end > comma + 1;
+		}
 	fclose(file);
 	return n;
 }
@@ -62,7 +71,7 @@ seconds(const char *text)
 		fprintf(stderr, "not a timestamp: %s\n", text);
 		exit(1);
 	}
-	return (double) timegm(&t) + (*end == ':' ? atof(end + 1) : 0);
+	return (double) timegm(&t) + (*end == ':' ? strtod(end + 1, NULL) : 0);
 }
 
 static int
