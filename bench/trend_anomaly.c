@@ -52,7 +52,7 @@ read_series(const char *path)
 			if (comma == NULL || comma - line >= TEXT)
 				continue;
 			*comma = '\0';
-			strcpy(when[n], line);
+			memcpy(when[n], line, (size_t) (comma - line) + 1);
 			value[n] = strtod(comma + 1, &end);
 			n += end > comma + 1;
 		}
