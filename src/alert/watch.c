@@ -173,11 +173,12 @@ set_scored_labels(PerfoptWatch *watch)
 static void
 begin_detector(PerfoptWatch *watch)
 {
-	size_t size = perfopt_anomaly_size(steps_a_day());
+	int day = steps_a_day();
+	size_t size = perfopt_anomaly_size(day, 7 * day);
 
 	watch->anomaly = palloc(size);
-	if (!perfopt_anomaly_init(watch->anomaly, size, steps_a_day(), 0))
-		elog(ERROR, "could not begin a detector with %d steps a day", steps_a_day());
+	if (!perfopt_anomaly_init(watch->anomaly, size, day, 7 * day, 0))
+		elog(ERROR, "could not begin a detector with %d steps a day", day);
 	set_scored_labels(watch);
 }
 

@@ -211,17 +211,24 @@ perfopt_forecast_values(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* Scores of values with a season of so many steps; palloc'd. */
+/*
+ * Scores of values with a season, and a longer one, of so many steps: the first two elements of the
+ * argument, none where there is none.  palloc'd.
+ */
 static PerfoptAnomalyScore *
-score_all(const double *values, int n, int season, double dust)
+score_all(FunctionCallInfo fcinfo, const double *values, int n)
 {
-	size_t size = perfopt_anomaly_size(season);
+	int nseasons;
+	int *seasons = get_seasons(fcinfo, 1, &nseasons);
+	int season = nseasons > 0 ? seasons[0] : 0;
+	int longer = nseasons > 1 ? seasons[1] : 0;
+	size_t size = perfopt_anomaly_size(season, longer);
 	void *state = palloc(size);
 	PerfoptAnomalyScore *scores =
 		MemoryContextAllocHuge(CurrentMemoryContext, Max(n, 1) * sizeof(PerfoptAnomalyScore));
 
-	if (!perfopt_anomaly_init(state, size, season, dust))
-		elog(ERROR, "could not begin a detector with a season of %d", season);
+	if (!perfopt_anomaly_init(state, size, season, longer, 0))
+		elog(ERROR, "could not begin a detector with seasons of %d and %d", season, longer);
 
 	/* In portions, for interrupts' sake. */
 	for (int from = 0; from < n; from += 100000)
@@ -231,18 +238,6 @@ score_all(const double *values, int n, int season, double dust)
 	}
 	pfree(state);
 	return scores;
-}
-
-/* Of several seasons the detector learns the shortest, which has been seen most often; without any, none. */
-static int
-first_season(FunctionCallInfo fcinfo, int arg, const double *values, int n)
-{
-	int nseasons;
-	int *seasons = get_seasons(fcinfo, arg, &nseasons);
-
-	if (seasons != NULL && nseasons > 0)
-		return seasons[0];
-	return 0;
 }
 
 Datum
@@ -256,7 +251,7 @@ perfopt_anomaly_values(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	values = perfopt_trend_array(PG_GETARG_ARRAYTYPE_P(0), &n);
-	scores = score_all(values, n, first_season(fcinfo, 1, values, n), 0);
+	scores = score_all(fcinfo, values, n);
 	result = MemoryContextAllocHuge(CurrentMemoryContext, Max(n, 1) * sizeof(Datum));
 	for (int i = 0; i < n; i++)
 		result[i] = Float8GetDatum(scores[i].score);
@@ -296,7 +291,7 @@ perfopt_anomaly_scan(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		return (Datum) 0;
 	values = perfopt_trend_array(PG_GETARG_ARRAYTYPE_P(0), &n);
-	scores = score_all(values, n, first_season(fcinfo, 1, values, n), 0);
+	scores = score_all(fcinfo, values, n);
 	for (int i = 0; i < n; i++)
 	{
 		bool nulls[5] = { false };

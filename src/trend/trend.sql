@@ -11,7 +11,7 @@ COMMENT ON FUNCTION perfopt.forecast_values(float8[], int, int[], float8, float8
 CREATE FUNCTION perfopt.anomaly_scores(v float8[], season int[] DEFAULT NULL) RETURNS float8[]
 LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'perfopt_anomaly_values';
 COMMENT ON FUNCTION perfopt.anomaly_scores(float8[], int[]) IS
-  'How unusual each value is beside those before it, from 0 to 1: 0.5 and more is an anomaly (spike, shift of level, flat line, change of variance). Causal: later values change nothing. season: the period in values that it learns (the first element; NULL or ''{}'': none). Example: SELECT perfopt.anomaly_scores(array_cat(array_fill(5::float8, ARRAY[200]), ''{50}''));';
+  'How unusual each value is beside those before it, from 0 to 1: 0.5 and more is an anomaly (spike, shift of level, flat line, change of variance). Causal: later values change nothing. season: the periods in values that it learns, a day and a week, say (up to two; NULL or ''{}'': none). Example: SELECT perfopt.anomaly_scores(array_cat(array_fill(5::float8, ARRAY[200]), ''{50}''));';
 
 CREATE FUNCTION perfopt.anomaly_scan(
   v float8[], season int[] DEFAULT NULL, OUT index int, OUT value float8, OUT expected float8, OUT score float8, OUT kind text)
@@ -185,7 +185,8 @@ AS $$
   FROM perfopt.regular_series($1, greatest(2 * $2, $2 + interval '1 day'), $3) r
   CROSS JOIN LATERAL (SELECT (extract(epoch FROM interval '1 day') / extract(epoch FROM r.step))::int) AS d (season)
   CROSS JOIN LATERAL perfopt.anomaly_scan(
-    r.v, CASE WHEN cardinality(r.v) >= 2 * d.season AND d.season > 1 THEN ARRAY[d.season] ELSE '{}' END) a
+    r.v, CASE WHEN d.season > 1 AND cardinality(r.v) >= 14 * d.season THEN ARRAY[d.season, 7 * d.season]
+              WHEN d.season > 1 AND cardinality(r.v) >= 2 * d.season THEN ARRAY[d.season] ELSE '{}' END) a
   WHERE r.first_ts + (a.index - 1) * r.step > now() - $2
   ORDER BY 1, 2
 $$;
