@@ -39,7 +39,6 @@ static const struct
 	{ "decomposition with a damped trend", perfopt_forecast_damped, false, false },
 	{ "median of the shortest season", perfopt_forecast_short_median, false, true },
 	{ "median of the longest season", perfopt_forecast_long_median, false, true },
-	{ "last season", perfopt_forecast_repeat, false, true },
 };
 
 typedef struct Job
@@ -369,10 +368,9 @@ forecast_untested(Job *job)
 {
 	PerfoptForecast *f = job->forecast;
 	int season = job->seasons > 0 ? job->season[0] : 0;
-	int m = METHODS - 1;
+	PerfoptHistory h = { job->runs.mean, job->runs.runs, { season }, season > 0 };
 
-	forecast_by(job, m, job->runs.runs, job->horizon, f->value);
-	f->weight[m] = 1;
+	perfopt_forecast_repeat(&h, job->horizon, f->value, job->arena);
 	perfopt_forecast_spread_walk(job->runs.mean, job->runs.runs, season, job->horizon,
 								 job->options->level, f->lower, f->upper);
 }

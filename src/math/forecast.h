@@ -9,10 +9,10 @@
  * 3. More than PERFOPT_FORECAST_VALUES values are averaged in runs of equal length, for which the
  *	  rest is done.  What is finer comes back as the pattern within the season, as far as earlier
  *	  cycles show that it repeats, and the distance of the last values, fading.
- * 4. Ten methods forecast from up to PERFOPT_FORECAST_ORIGINS earlier moments what is known by now:
- *	  sparse autoregression and smoothing with several seasons, each of the values and of their
- *	  logarithms, decomposition with simple smoothing, Theta and a damped trend, medians of the last
- *	  days and weeks, the last season, the last value.
+ * 4. Eleven methods forecast from up to PERFOPT_FORECAST_ORIGINS earlier moments what is known by now:
+ *	  sparse autoregression, the same on other seasons' values alone, and smoothing with several
+ *	  seasons, each of the values and of their logarithms; decomposition with simple smoothing, Theta
+ *	  and a damped trend; medians of the last days and weeks, or of last values.
  * 5. What they say of the future is combined (Bates, Granger, Operational Research Quarterly 20, 1969;
  *	  Jose, Winkler, International Journal of Forecasting 24, 2008, for trimming): weights fall with
  *	  the error at those moments, and the middle part of the weight is averaged.
@@ -40,7 +40,7 @@
 
 #define PERFOPT_FORECAST_LEAST 4    /* values with which a forecast is tried at all */
 #define PERFOPT_FORECAST_ORIGINS 8  /* earlier moments at which methods are tried */
-#define PERFOPT_FORECAST_METHODS 12
+#define PERFOPT_FORECAST_METHODS 11
 #define PERFOPT_FORECAST_VALUES 4096
 #define PERFOPT_FORECAST_MOST 1000000  /* values and horizon */
 
@@ -87,7 +87,7 @@ typedef struct PerfoptForecast
 	int season[PERFOPT_SEASON_MAX];
 	int origins;  /* moments at which methods were tried */
 	double error; /* mean absolute error of the combination there; NaN with none */
-	double weight[PERFOPT_FORECAST_METHODS]; /* of each method; sums to 1 */
+	double weight[PERFOPT_FORECAST_METHODS]; /* of each method; sums to 1, or all are 0 if untested */
 } PerfoptForecast;
 
 /* What weight[i] belongs to, in English; NULL for i out of range. */
