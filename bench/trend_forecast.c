@@ -87,8 +87,8 @@ read_series(FILE *file, const char *id, int *n, int *tests)
 	size_t length = strlen(id);
 
 	*n = *tests = 0;
-	if (line[0] == '\0' && (fgets(line, sizeof line, file) == NULL ||
-							fgets(line, sizeof line, file) == NULL))
+	if (line[0] == '\0' &&
+		(fgets(line, sizeof line, file) == NULL || fgets(line, sizeof line, file) == NULL))
 		return false;
 	while (strncmp(line, id, length) == 0 && line[length] == ',')
 	{

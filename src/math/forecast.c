@@ -12,14 +12,14 @@
 #define METHODS PERFOPT_FORECAST_METHODS
 #define ORIGINS PERFOPT_FORECAST_ORIGINS
 #define WEEK 7
-#define WEEKS 3          /* as many are wanted before a week is looked at that was not found */
-#define LEAST_TESTED 8   /* runs, below which no method is tried */
-#define LEAST_DAYS 3     /* moments that are a season apart, else they are packed more tightly */
-#define SMALL 0.02       /* of the median: values below it are raised before logarithms are taken */
+#define WEEKS 3        /* as many are wanted before a week is looked at that was not found */
+#define LEAST_TESTED 8 /* runs, below which no method is tried */
+#define LEAST_DAYS 3   /* moments that are a season apart, else they are packed more tightly */
+#define SMALL 0.02     /* of the median: values below it are raised before logarithms are taken */
 #define MANY_GAPS 0.25
 
-const PerfoptForecastOptions perfopt_forecast_defaults = { 0.95, -HUGE_VAL, HUGE_VAL, NULL, 0,
-														   NULL, NULL };
+const PerfoptForecastOptions perfopt_forecast_defaults = { 0.95, -HUGE_VAL, HUGE_VAL, NULL,
+														   0,    NULL,      NULL };
 
 static const struct
 {
@@ -88,10 +88,9 @@ perfopt_forecast_scratch(int n, int horizon)
 
 	if (values > PERFOPT_FORECAST_MOST || steps > PERFOPT_FORECAST_MOST)
 		return 0;
-	return sizeof(double) *
-		   (2 * values + 3 * runs + METHODS * (ORIGINS * (runs + 1) + steps + 1) +
-			(2 * ORIGINS + 4) * (tested + steps + 2) + 8 * runs + 64 + values +
-			perfopt_season_scratch((int) values));
+	return sizeof(double) * (2 * values + 3 * runs + METHODS * (ORIGINS * (runs + 1) + steps + 1) +
+							 (2 * ORIGINS + 4) * (tested + steps + 2) + 8 * runs + 64 + values +
+							 perfopt_season_scratch((int) values));
 }
 
 /* The number of runs of a length that the seasons are, as nearly as can be, multiples of. */
@@ -125,8 +124,7 @@ find_seasons(Job *job, int *season)
 
 	if (o->season == NULL)
 	{
-		int seasons = perfopt_season_find(job->v, job->n, found,
-										  (double *) (void *) job->arena.at);
+		int seasons = perfopt_season_find(job->v, job->n, found, (double *) (void *) job->arena.at);
 
 		for (int i = 0; i < seasons; i++)
 			season[count++] = found[i].period;
@@ -354,7 +352,8 @@ forecast_tested(Job *job)
 		if (is_interrupted(job))
 			return false;
 		if (f->weight[m] > 0)
-			forecast_by(job, m, job->runs.runs, job->steps, each + (size_t) m * (size_t) job->steps);
+			forecast_by(job, m, job->runs.runs, job->steps,
+						each + (size_t) m * (size_t) job->steps);
 	}
 	combine(each, f->weight, job->steps, middle);
 	perfopt_forecast_expand(&job->runs, job->runs.runs, middle, job->steps, job->horizon, f->value);

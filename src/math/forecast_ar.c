@@ -13,15 +13,15 @@
 
 #include "math/robust.h"
 
-#define NEAR 6     /* values just before */
-#define CYCLES 6   /* as many of the shortest season */
-#define FAR 64     /* without seasons and near values: powers of two up to this */
-#define WEEK 7     /* days are in a week: looked at even where no week was found */
+#define NEAR 4   /* values just before */
+#define CYCLES 6 /* as many of the shortest season */
+#define FAR 64   /* without seasons and near values: powers of two up to this */
+#define WEEK 7   /* days are in a week: looked at even where no week was found */
 #define MAX_LAGS 40
-#define BLOCK 4    /* equations added at once: each sum is read and written but once for them */
-#define PASSES 6
+#define BLOCK 4 /* equations added at once: each sum is read and written but once for them */
+#define PASSES 4
 #define SAMPLE 512 /* errors of which the median is taken */
-#define RIDGE 1e-5
+#define RIDGE 1e-6
 #define BEYOND 0.5 /* how far forecasts may leave the range seen, as a share of it */
 
 typedef struct Regression

@@ -94,7 +94,7 @@ decompose(const PerfoptHistory *h, int horizon, Decomposition *d, PerfoptArena *
 static double
 smoothed_level(const double *x, int n)
 {
-	static const double alphas[] = { 0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4,
+	static const double alphas[] = { 0.001, 0.01, 0.02, 0.05, 0.1, 0.2,  0.3,  0.4,
 									 0.5,   0.6,  0.7,  0.8,  0.9, 0.95, 0.999 };
 	double best = x[n - 1];
 	double least = HUGE_VAL;
@@ -124,8 +124,7 @@ smoothed_level(const double *x, int n)
 }
 
 void
-perfopt_forecast_ses(const PerfoptHistory *h, int horizon, double *out,
-								PerfoptArena arena)
+perfopt_forecast_ses(const PerfoptHistory *h, int horizon, double *out, PerfoptArena arena)
 {
 	Decomposition d;
 	double level;
@@ -138,8 +137,7 @@ perfopt_forecast_ses(const PerfoptHistory *h, int horizon, double *out,
 
 /* Half of the line that is steeper by as much as the straight line is, and half the straight line. */
 void
-perfopt_forecast_theta(const PerfoptHistory *h, int horizon, double *out,
-								  PerfoptArena arena)
+perfopt_forecast_theta(const PerfoptHistory *h, int horizon, double *out, PerfoptArena arena)
 {
 	Decomposition d;
 	double middle = (h->n - 1) / 2.0;
@@ -192,8 +190,7 @@ run_damped(const double *x, int n, Damped *d)
 }
 
 void
-perfopt_forecast_damped(const PerfoptHistory *h, int horizon, double *out,
-								   PerfoptArena arena)
+perfopt_forecast_damped(const PerfoptHistory *h, int horizon, double *out, PerfoptArena arena)
 {
 	static const double alphas[] = { 0.02, 0.1, 0.25, 0.4, 0.6, 0.8, 0.95 };
 	static const double betas[] = { 0.01, 0.05, 0.15, 0.4 };

@@ -9,10 +9,12 @@
 #include "math/robust.h"
 #include "math/student.h"
 
-#define SMOOTH 16    /* of the steps tested, the part over which the usual error is averaged on each side */
-#define FLOOR 0.3    /* least usual error at a step, as a share of that of all steps */
-#define ENOUGH 40.0  /* independent errors, with which each bound half rests on errors of its own side */
-#define FEW 1.5      /* bounds are widened by this share over the number of origins */
+#define SMOOTH \
+	16 /* of the steps tested, the part over which the usual error is averaged on each side */
+#define FLOOR 0.3 /* least usual error at a step, as a share of that of all steps */
+#define ENOUGH \
+	40.0        /* independent errors, with which each bound half rests on errors of its own side */
+#define FEW 1.5 /* bounds are widened by this share over the number of origins */
 
 /* Mean absolute error at the steps around each, from all origins; their mean over all steps. */
 static double

@@ -9,10 +9,10 @@
 
 #include "math/robust.h"
 
-#define SHORT_GAP 8     /* of a season, the part over which a line is as good as its cycles */
-#define NEIGHBOURS 3    /* on each side: their median is what a spike stands out from */
-#define SPIKE 8.0       /* robust standard deviations */
-#define DETAIL_CYCLES 8 /* of which detail is taken */
+#define SHORT_GAP 8       /* of a season, the part over which a line is as good as its cycles */
+#define NEIGHBOURS 3      /* on each side: their median is what a spike stands out from */
+#define SPIKE 8.0         /* robust standard deviations */
+#define DETAIL_CYCLES 8   /* of which detail is taken */
 #define MEDIAN_WORTH 0.64 /* of a mean: a median of so many normal values is as exact */
 
 /* The mean of the same place in the cycles before and behind; NaN when neither is known. */
@@ -208,8 +208,8 @@ perfopt_forecast_expand(const PerfoptRuns *r, int known, const double *future, i
 	residual = fine[first - 1] - between_means(joint, 2, f, f - 1) - detail_of(r, known, first - 1);
 	for (int i = 0; i < steps; i++)
 	{
-		double height = i < f / 2 ? between_means(joint, 2, f, f + i)
-								  : between_means(future, means, f, i);
+		double height =
+			i < f / 2 ? between_means(joint, 2, f, f + i) : between_means(future, means, f, i);
 
 		residual *= r->keep;
 		out[i] = height + detail_of(r, known, first + i) + residual;

@@ -75,7 +75,7 @@ typedef struct PerfoptRuns
 	const double *fine; /* n values without gaps */
 	int n;
 	int factor;
-	double *mean;  /* of each run, the last of which ends with the last value; without gaps */
+	double *mean; /* of each run, the last of which ends with the last value; without gaps */
 	int runs;
 	int season;    /* in values: what is finer is looked for within it; 0: nowhere */
 	double repeat; /* share of what is finer that repeats */
@@ -123,8 +123,7 @@ extern double perfopt_forecast_middle(const double *value, const double *weight)
  * `tested` steps from each origin: below (not above zero) and above (not below it) for each step.
  */
 extern void perfopt_forecast_spread(const double *error, int origins, int tested, int horizon,
-									double level, double *below, double *above,
-									PerfoptArena arena);
+									double level, double *below, double *above, PerfoptArena arena);
 
 /* The same of a random walk, of whose n values x the last one, or the last season, goes on. */
 extern void perfopt_forecast_spread_walk(const double *x, int n, int season, int horizon,

@@ -64,8 +64,7 @@ perfopt_forecast_repeat(const PerfoptHistory *h, int horizon, double *out, Perfo
 }
 
 void
-perfopt_forecast_short_median(const PerfoptHistory *h, int horizon, double *out,
-							  PerfoptArena arena)
+perfopt_forecast_short_median(const PerfoptHistory *h, int horizon, double *out, PerfoptArena arena)
 {
 	(void) arena;
 	if (h->seasons == 0)
@@ -75,8 +74,7 @@ perfopt_forecast_short_median(const PerfoptHistory *h, int horizon, double *out,
 }
 
 void
-perfopt_forecast_long_median(const PerfoptHistory *h, int horizon, double *out,
-							 PerfoptArena arena)
+perfopt_forecast_long_median(const PerfoptHistory *h, int horizon, double *out, PerfoptArena arena)
 {
 	(void) arena;
 	if (h->seasons == 0)

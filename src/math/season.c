@@ -13,21 +13,21 @@
 #define LEAST_VALUES 8
 #define LEAST_CORRELATION 0.05
 #define CLIP 3.0
-#define NESTED 5       /* a season this many times as long leaves the shorter one in place */
+#define NESTED 5      /* a season this many times as long leaves the shorter one in place */
 #define NOTHING 1e-18 /* mean square that is rounding, of values around one */
 #define LEAST 0.08
 #define FEW_CYCLES 4.0
 #define MOST 0.75
-#define WEAK 0.25      /* of the strength of a longer season, beside which a shorter one is left out */
-#define CHANGES 0.5    /* of the strength wanted, what changes must have */
-#define CANDIDATES 48  /* peaks that are tried */
-#define SAMPLE 2048    /* values of which the spread is taken */
-#define CLOCK 12       /* periods of clocks are multiples of it */
+#define WEAK 0.25   /* of the strength of a longer season, beside which a shorter one is left out */
+#define CHANGES 0.5 /* of the strength wanted, what changes must have */
+#define CANDIDATES 48          /* peaks that are tried */
+#define SAMPLE 2048            /* values of which the spread is taken */
+#define CLOCK 12               /* periods of clocks are multiples of it */
 #define MULTIPLE 0.5           /* share of its strength with which a multiple of a shorter season */
 #define MULTIPLE_OF_CLOCK 0.85 /* is preferred, and one of CLOCK */
 #define SHORT 64               /* periods that a peak is easily beside */
-#define REACH 25       /* of a period, the part by which noise moves it */
-#define BETTER 0.02    /* by which a season is stronger than a shorter one whose place it takes */
+#define REACH 25               /* of a period, the part by which noise moves it */
+#define BETTER 0.02 /* by which a season is stronger than a shorter one whose place it takes */
 
 /* Straight lines over the gaps, and the nearest value before the first and behind the last. */
 static int
@@ -347,7 +347,8 @@ perfopt_season_find(const double *v, int n, PerfoptSeason *found, double *scratc
 			continue;
 		season = refine(y, n, peak[i], found, count, work);
 		if (season.strength < least_strength(n, season.period) ||
-			!changes_repeat(y, n, season.period, work) || !says_more(whole, n, season, found, count, work))
+			!changes_repeat(y, n, season.period, work) ||
+			!says_more(whole, n, season, found, count, work))
 			continue;
 		remove_season(y, n, season.period, work);
 		count = add_season(found, count, season);

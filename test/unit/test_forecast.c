@@ -41,7 +41,7 @@ forecast(int n, int horizon)
 	value = malloc((size_t) horizon * sizeof *value);
 	lower = malloc((size_t) horizon * sizeof *lower);
 	upper = malloc((size_t) horizon * sizeof *upper);
-	f = (PerfoptForecast) { .value = value, .lower = lower, .upper = upper };
+	f = (PerfoptForecast){ .value = value, .lower = lower, .upper = upper };
 	memcpy(copy, v, (size_t) n * sizeof *copy);
 	status = perfopt_forecast(copy, n, horizon, &options, &f, scratch);
 	assert_memory_equal(copy, v, (size_t) n * sizeof *copy);
@@ -396,7 +396,7 @@ can_be_interrupted(void **state)
 	assert_true(all > PERFOPT_FORECAST_METHODS);
 	for (int stop = 1; stop <= all; stop += 7)
 	{
-		calls = (Calls) { 0, stop };
+		calls = (Calls){ 0, stop };
 		assert_int_equal(forecast(200, 24), PERFOPT_FORECAST_INTERRUPTED);
 		assert_int_equal(calls.count, stop);
 		for (int i = 0; i < 24; i++)
