@@ -81,13 +81,11 @@ is_interrupted(const Job *job)
 size_t
 perfopt_forecast_scratch(int n, int horizon)
 {
-	size_t values = n > 0 ? (size_t) n : 0;
+	size_t values = n > 0 ? (size_t) (n < PERFOPT_FORECAST_MOST ? n : PERFOPT_FORECAST_MOST) : 0;
 	size_t steps = horizon > 0 ? (size_t) horizon : 0;
 	size_t runs = values < PERFOPT_FORECAST_VALUES ? values : PERFOPT_FORECAST_VALUES;
 	size_t tested = steps < values ? steps : values;
 
-	if (values > PERFOPT_FORECAST_MOST || steps > PERFOPT_FORECAST_MOST)
-		return 0;
 	return sizeof(double) * (2 * values + 3 * runs + METHODS * (ORIGINS * (runs + 1) + steps + 1) +
 							 (2 * ORIGINS + 4) * (tested + steps + 2) + 8 * runs + 64 + values +
 							 perfopt_season_scratch((int) values));
@@ -377,7 +375,7 @@ forecast_untested(Job *job)
 static bool
 valid(int n, int horizon, const PerfoptForecastOptions *o)
 {
-	if (n < 0 || horizon < 1 || n > PERFOPT_FORECAST_MOST || horizon > PERFOPT_FORECAST_MOST ||
+	if (n < 0 || horizon < 1 || horizon > PERFOPT_FORECAST_MOST ||
 		!(o->level > 0 && o->level < 1) || !(o->minimum <= o->maximum) || o->seasons < 0 ||
 		o->seasons > PERFOPT_SEASON_MAX)
 		return false;
@@ -392,7 +390,7 @@ static int
 take_over(Job *job, const double *v, int n)
 {
 	double most = 0;
-	int first = 0;
+	int first = n > PERFOPT_FORECAST_MOST ? n - PERFOPT_FORECAST_MOST : 0;
 	int count = 0;
 
 	while (first < n && !isfinite(v[first]))

@@ -42,7 +42,7 @@
 #define PERFOPT_FORECAST_ORIGINS 8 /* earlier moments at which methods are tried */
 #define PERFOPT_FORECAST_METHODS 11
 #define PERFOPT_FORECAST_VALUES 4096
-#define PERFOPT_FORECAST_MOST 1000000 /* values and horizon */
+#define PERFOPT_FORECAST_MOST 131072 /* of more values the last are used; greatest horizon */
 
 typedef enum PerfoptForecastStatus
 {
@@ -95,7 +95,7 @@ typedef struct PerfoptForecast
 /* What weight[i] belongs to, in English; NULL for i out of range. */
 extern const char *perfopt_forecast_method(int i);
 
-/* Bytes that perfopt_forecast() wants as scratch, aligned like a double; 0 when out of range. */
+/* Bytes that perfopt_forecast() wants as scratch, aligned like a double. */
 extern size_t perfopt_forecast_scratch(int n, int horizon);
 
 /*

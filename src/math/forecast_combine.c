@@ -55,7 +55,7 @@ perfopt_forecast_weigh(double (*error)[PERFOPT_FORECAST_ORIGINS], int origins, i
 double
 perfopt_forecast_middle(const double *value, const double *weight)
 {
-	int order[PERFOPT_FORECAST_METHODS];
+	int order[PERFOPT_FORECAST_METHODS] = { 0 };
 	double before = 0;
 	double sum = 0;
 

@@ -169,7 +169,9 @@ perfopt_forecast_spread_walk(const double *x, int n, int season, int horizon, do
 	wide = sqrt(squares / (n - lag)) * perfopt_student_quantile((1 + level) / 2, n - lag);
 	for (int s = 0; s < horizon; s++)
 	{
-		above[s] = wide * sqrt(1 + s / lag);
+		int cycle = s / lag;
+
+		above[s] = wide * sqrt(1.0 + cycle);
 		below[s] = -above[s];
 	}
 }

@@ -51,39 +51,36 @@ bridge(const double *v, int n, double *y)
 	return count;
 }
 
-/*
- * out = y less its moving average over `width` values, weighted so that a season of that length
- * leaves nothing in the average.  At the ends the nearest whole window counts.
- */
-static void
-detrend(const double *y, int n, int width, double *out)
+void
+perfopt_season_trend(const double *v, int n, int period, double *trend)
 {
-	int half = width / 2;
 	double sum = 0;
+	int half = period / 2;
+	int last = n - period;
 
-	if (width > n)
-		return;
-	for (int i = 0; i < width; i++)
-		sum += y[i];
-	for (int from = 0; from + width <= n; from++)
+	for (int i = 0; i < period; i++)
+		sum += v[i];
+	for (int from = 0; from <= last; from++)
 	{
-		int at = from + half;
-		double trend = sum;
-
 		/* an even window has no middle: half a value at each end instead */
-		if (width % 2 == 0 && from + width < n)
-			trend += (y[from + width] - y[from]) / 2;
-		trend /= width;
-		out[at] = y[at] - trend;
-		if (from == 0)
-			for (int i = 0; i < at; i++)
-				out[i] = y[i] - trend;
-		if (from + width == n)
-			for (int i = at + 1; i < n; i++)
-				out[i] = y[i] - trend;
-		else
-			sum += y[from + width] - y[from];
+		bool uneven = period % 2 == 1 || from == last;
+
+		trend[from + half] = (sum + (uneven ? 0 : (v[from + period] - v[from]) / 2)) / period;
+		if (from < last)
+			sum += v[from + period] - v[from];
 	}
+	for (int i = 0; i < half; i++)
+		trend[i] = trend[half];
+	for (int i = last + half + 1; i < n; i++)
+		trend[i] = trend[last + half];
+}
+
+static void
+detrend(const double *y, int n, int period, double *out)
+{
+	perfopt_season_trend(y, n, period, out);
+	for (int i = 0; i < n; i++)
+		out[i] = y[i] - out[i];
 }
 
 /* Cuts to CLIP robust standard deviations; y is around zero.  Not where most values are the same. */

@@ -53,4 +53,11 @@ extern int perfopt_season_find(const double *v, int n, PerfoptSeason *found, dou
 /* The share that one period explains, as above; scratch as for perfopt_season_find(). */
 extern double perfopt_season_strength(const double *v, int n, int period, double *scratch);
 
+/*
+ * Moving average over one period (at most n), which takes a season of that length out: of even
+ * periods, the values at both ends of the window count half.  At the ends of the series the nearest
+ * whole window counts.  There must be no gaps.
+ */
+extern void perfopt_season_trend(const double *v, int n, int period, double *trend);
+
 #endif /* PERFOPT_SEASON_H */

@@ -414,7 +414,6 @@ what_is_not_possible_is_refused(void **state)
 	fill(office, 100, 5, 34);
 	assert_int_equal(perfopt_forecast(v, 100, 0, &options, &f, NULL), PERFOPT_FORECAST_ARGUMENT);
 	assert_int_equal(perfopt_forecast(v, -1, 1, &options, &f, NULL), PERFOPT_FORECAST_ARGUMENT);
-	assert_int_equal(perfopt_forecast_scratch(PERFOPT_FORECAST_MOST + 1, 1), 0);
 	options.level = 1;
 	assert_int_equal(forecast(100, 3), PERFOPT_FORECAST_ARGUMENT);
 	assert_true(isnan(value[2]));
