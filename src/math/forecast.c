@@ -34,7 +34,7 @@ static const struct
 	{ "autoregression of logarithms on seasons", perfopt_forecast_ar_seasonal, true, false },
 	{ "seasonal smoothing", perfopt_forecast_smooth, false, false },
 	{ "seasonal smoothing of logarithms", perfopt_forecast_smooth, true, false },
-	{ "decomposition with simple smoothing", perfopt_forecast_ses, true, false },
+	{ "decomposition of logarithms with simple smoothing", perfopt_forecast_ses, true, false },
 	{ "decomposition with Theta", perfopt_forecast_theta, false, false },
 	{ "decomposition with a damped trend", perfopt_forecast_damped, false, false },
 	{ "median of the shortest season", perfopt_forecast_short_median, false, true },

@@ -21,6 +21,7 @@
 #define BLOCK 4 /* equations added at once: each sum is read and written but once for them */
 #define PASSES 4
 #define SAMPLE 512 /* errors of which the median is taken */
+#define FORGET 2.0 /* the first values weigh less than the last by exp(-FORGET): systems change */
 #define RIDGE 1e-6
 #define BEYOND 0.5 /* how far forecasts may leave the range seen, as a share of it */
 
@@ -209,7 +210,7 @@ fit(Regression *r, const double *z, int n, PerfoptArena arena)
 		for (int i = 0; i < rows; i++)
 			sum += weight[i] = 1 / fmax(weight[i], least);
 		for (int i = 0; i < rows; i++)
-			weight[i] *= rows / sum;
+			weight[i] *= rows / sum * exp(-FORGET * (rows - i) / rows);
 	}
 	return true;
 }

@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-#define POWER 3     /* weights are errors to the power of minus this */
+#define POWER 2     /* weights are errors to the power of minus this */
 #define WORST 2.0   /* times the least error: beyond, no weight */
 #define TRIMMED 0.4 /* share of the weight that is left out at each end */
 
