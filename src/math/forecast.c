@@ -304,6 +304,7 @@ test_combination(Job *job, PerfoptArena arena)
 	int tested = job->tested * r->factor < job->horizon ? job->tested * r->factor : job->horizon;
 	double *error = perfopt_arena_take(&arena, (size_t) tested * (size_t) job->origins);
 	double *middle = perfopt_arena_take(&arena, (size_t) job->tested);
+	double distinct = 1;
 	double sum = 0;
 	int count = 0;
 
@@ -326,8 +327,11 @@ test_combination(Job *job, PerfoptArena arena)
 		}
 	}
 	f->error = count > 0 ? sum / count : NAN;
-	perfopt_forecast_spread(error, job->origins, tested, job->horizon, job->options->level,
-							f->lower, f->upper, arena);
+	if (job->origins > 1)
+		distinct +=
+			fmin(1, (double) (job->origin[0] - job->origin[1]) / job->tested) * (job->origins - 1);
+	perfopt_forecast_spread(error, job->origins, tested, distinct, job->horizon,
+							job->options->level, f->lower, f->upper, arena);
 }
 
 static bool
