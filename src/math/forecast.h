@@ -19,7 +19,8 @@
  * 6. The interval is made of the combination's own errors at those moments (split conformal
  *	  prediction; Vovk, Gammerman, Shafer, Algorithmic Learning in a Random World, 2005, applied to
  *	  errors divided by their usual size so many steps ahead).  Weights at a moment are from the other
- *	  moments.  Each bound is widened by what few moments may have missed.
+ *	  moments.  Each bound is widened by Student's t, with as many degrees of freedom as these errors
+ *	  are worth independent ones, and by what few moments may have missed.
  *
  * The forecast is meant as the median: as often too high as too low.  For an intermittent series,
  * which has the same value more than half of the time, it is thus mostly that value, and `upper`
@@ -70,7 +71,8 @@ typedef struct PerfoptForecastOptions
 	double maximum;    /* nor above: 1 for ratios; infinity */
 	const int *season; /* periods in values, ascending; NULL: to be found */
 	int seasons;       /* up to PERFOPT_SEASON_MAX; 0 with season not NULL: there are none */
-	bool (*interrupted)(void *argument); /* asked every few milliseconds; NULL: never */
+	bool (*interrupted)(void *argument); /* asked every few milliseconds, but once in
+										 * 0.1 s while seasons are found; NULL: never */
 	void *argument;
 } PerfoptForecastOptions;
 
