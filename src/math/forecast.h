@@ -55,14 +55,12 @@ typedef enum PerfoptForecastStatus
 
 /* What a forecast could not rest on. */
 #define PERFOPT_FORECAST_NO_SEASON 1 /* none given and none found */
-#define PERFOPT_FORECAST_UNTESTED \
-	2                                /* too short to try methods: the last value or season goes on,
-									   * and the interval is that of a random walk */
+#define PERFOPT_FORECAST_UNTESTED 2  /* too short to try methods: the last goes on, as a walk */
 #define PERFOPT_FORECAST_FEW_TESTS 4 /* fewer than four earlier moments: the interval is a guess */
 #define PERFOPT_FORECAST_FAR 8       /* the horizon is longer than what could be tested */
 #define PERFOPT_FORECAST_CONSTANT 16 /* all values are the same */
-#define PERFOPT_FORECAST_INTERMITTENT 32
-#define PERFOPT_FORECAST_GAPS 64 /* more than a quarter of the values is missing */
+#define PERFOPT_FORECAST_INTERMITTENT 32 /* more than half of them are */
+#define PERFOPT_FORECAST_GAPS 64         /* more than a quarter of the values is missing */
 
 typedef struct PerfoptForecastOptions
 {
@@ -90,8 +88,8 @@ typedef struct PerfoptForecast
 	int season[PERFOPT_SEASON_MAX];
 	int origins;  /* moments at which methods were tried */
 	double error; /* mean absolute error of the combination there; NaN with none */
-	double
-		weight[PERFOPT_FORECAST_METHODS]; /* of each method; sums to 1, or all are 0 if untested */
+	/* of each method; sums to 1, or all are 0 when none was tried */
+	double weight[PERFOPT_FORECAST_METHODS];
 } PerfoptForecast;
 
 /* What weight[i] belongs to, in English; NULL for i out of range. */

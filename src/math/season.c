@@ -14,13 +14,13 @@
 #define LEAST_CORRELATION 0.05
 #define CLIP 3.0
 #define NESTED 5      /* a season this many times as long leaves the shorter one in place */
-#define NOTHING 1e-18 /* mean square that is rounding, of values around one */
+#define NOTHING 1e-18 /* mean square that is rounding, of values up to one */
 #define LEAST 0.08
 #define FEW_CYCLES 4.0
 #define MOST 0.75
 #define WEAK 0.25   /* of the strength of a longer season, beside which a shorter one is left out */
 #define CHANGES 0.5 /* of the strength wanted, what changes must have */
-#define CANDIDATES 48          /* peaks that are tried */
+#define CANDIDATES 96          /* peaks that are tried */
 #define SAMPLE 2048            /* values of which the spread is taken */
 #define CLOCK 12               /* periods of clocks are multiples of it */
 #define MULTIPLE 0.5           /* share of its strength with which a multiple of a shorter season */
@@ -29,25 +29,32 @@
 #define REACH 25               /* of a period, the part by which noise moves it */
 #define BETTER 0.02 /* by which a season is stronger than a shorter one whose place it takes */
 
-/* Straight lines over the gaps, and the nearest value before the first and behind the last. */
+/*
+ * Straight lines over the gaps, and the nearest value before the first and behind the last; all as
+ * shares of the greatest, so that no square is out of range.  Returns how many values there were.
+ */
 static int
 bridge(const double *v, int n, double *y)
 {
+	double most = 0;
 	int last = -1;
 	int count = 0;
 
 	for (int i = 0; i < n; i++)
+		if (isfinite(v[i]))
+			most = fmax(most, fabs(v[i]));
+	for (int i = 0; i < n; i++)
 	{
-		y[i] = v[i];
 		if (!isfinite(v[i]))
 			continue;
+		y[i] = most > 0 ? v[i] / most : 0;
 		count++;
 		for (int j = last + 1; j < i; j++)
-			y[j] = last < 0 ? v[i] : v[last] + (v[i] - v[last]) * (j - last) / (i - last);
+			y[j] = last < 0 ? y[i] : y[last] + (y[i] - y[last]) * (j - last) / (i - last);
 		last = i;
 	}
 	for (int j = last + 1; j < n && last >= 0; j++)
-		y[j] = v[last];
+		y[j] = y[last];
 	return count;
 }
 
