@@ -63,15 +63,17 @@ allocate(size_t bytes)
 	return memory;
 }
 
+/* Behind the line of titles. */
 static FILE *
 open_in(const char *set, const char *name)
 {
 	char path[4096];
+	char titles[1024];
 	FILE *file;
 
 	snprintf(path, sizeof path, "%s/%s", set, name);
 	file = fopen(path, "r");
-	if (file == NULL)
+	if (file == NULL || fgets(titles, sizeof titles, file) == NULL)
 	{
 		perror(path);
 		exit(1);
@@ -87,8 +89,7 @@ read_series(FILE *file, const char *id, int *n, int *tests)
 	size_t length = strlen(id);
 
 	*n = *tests = 0;
-	if (line[0] == '\0' &&
-		(fgets(line, sizeof line, file) == NULL || fgets(line, sizeof line, file) == NULL))
+	if (line[0] == '\0' && fgets(line, sizeof line, file) == NULL)
 		return false;
 	while (strncmp(line, id, length) == 0 && line[length] == ',')
 	{
@@ -132,25 +133,33 @@ forecast_set(const char *set, const char *path, bool given)
 	FILE *series = open_in(set, "series.csv");
 	FILE *out = fopen(path, "w");
 	char line[1024];
-	char id[256];
-	int period;
-	int horizon;
 	Tally t = { 0 };
 
-	if (out == NULL || fgets(line, sizeof line, info) == NULL)
+	if (out == NULL)
+	{
+		perror(path);
 		exit(1);
+	}
 	fprintf(out, "series_id,h,value,lower,upper\n");
-	while (fgets(line, sizeof line, info) != NULL &&
-		   sscanf(line, "%255[^,],%d,%d", id, &period, &horizon) == 3)
+	while (fgets(line, sizeof line, info) != NULL)
 	{
 		PerfoptForecastOptions options = perfopt_forecast_defaults;
 		PerfoptForecast f = { .value = value, .lower = lower, .upper = upper };
 		void *scratch;
 		double least = HUGE_VAL;
 		double begin;
+		char *id = line;
+		char *at = strchr(line, ',');
+		int period;
+		int horizon;
 		int n;
 		int tests;
 
+		if (at == NULL)
+			continue;
+		*at = '\0';
+		period = (int) strtol(at + 1, &at, 10);
+		horizon = (int) strtol(at + 1, &at, 10);
 		if (!read_series(series, id, &n, &tests) || tests != horizon)
 		{
 			fprintf(stderr, "%s: the series is not there or has not %d values\n", id, horizon);

@@ -34,12 +34,11 @@ static const struct
 	{ "autoregression of logarithms on seasons", perfopt_forecast_ar_seasonal, true, false },
 	{ "seasonal smoothing", perfopt_forecast_smooth, false, false },
 	{ "seasonal smoothing of logarithms", perfopt_forecast_smooth, true, false },
-	{ "decomposition with simple smoothing", perfopt_forecast_ses, true, false },
+	{ "decomposition of logarithms with simple smoothing", perfopt_forecast_ses, true, false },
 	{ "decomposition with Theta", perfopt_forecast_theta, false, false },
 	{ "decomposition with a damped trend", perfopt_forecast_damped, false, false },
 	{ "median of the shortest season", perfopt_forecast_short_median, false, true },
 	{ "median of the longest season", perfopt_forecast_long_median, false, true },
-	{ "last season", perfopt_forecast_repeat, false, true },
 };
 
 typedef struct Job
@@ -82,13 +81,11 @@ is_interrupted(const Job *job)
 size_t
 perfopt_forecast_scratch(int n, int horizon)
 {
-	size_t values = n > 0 ? (size_t) n : 0;
+	size_t values = n > 0 ? (size_t) (n < PERFOPT_FORECAST_MOST ? n : PERFOPT_FORECAST_MOST) : 0;
 	size_t steps = horizon > 0 ? (size_t) horizon : 0;
 	size_t runs = values < PERFOPT_FORECAST_VALUES ? values : PERFOPT_FORECAST_VALUES;
 	size_t tested = steps < values ? steps : values;
 
-	if (values > PERFOPT_FORECAST_MOST || steps > PERFOPT_FORECAST_MOST)
-		return 0;
 	return sizeof(double) * (2 * values + 3 * runs + METHODS * (ORIGINS * (runs + 1) + steps + 1) +
 							 (2 * ORIGINS + 4) * (tested + steps + 2) + 8 * runs + 64 + values +
 							 perfopt_season_scratch((int) values));
@@ -307,6 +304,7 @@ test_combination(Job *job, PerfoptArena arena)
 	int tested = job->tested * r->factor < job->horizon ? job->tested * r->factor : job->horizon;
 	double *error = perfopt_arena_take(&arena, (size_t) tested * (size_t) job->origins);
 	double *middle = perfopt_arena_take(&arena, (size_t) job->tested);
+	double distinct = 1;
 	double sum = 0;
 	int count = 0;
 
@@ -329,8 +327,11 @@ test_combination(Job *job, PerfoptArena arena)
 		}
 	}
 	f->error = count > 0 ? sum / count : NAN;
-	perfopt_forecast_spread(error, job->origins, tested, job->horizon, job->options->level,
-							f->lower, f->upper, arena);
+	if (job->origins > 1)
+		distinct +=
+			fmin(1, (double) (job->origin[0] - job->origin[1]) / job->tested) * (job->origins - 1);
+	perfopt_forecast_spread(error, job->origins, tested, distinct, job->horizon,
+							job->options->level, f->lower, f->upper, arena);
 }
 
 static bool
@@ -368,10 +369,9 @@ forecast_untested(Job *job)
 {
 	PerfoptForecast *f = job->forecast;
 	int season = job->seasons > 0 ? job->season[0] : 0;
-	int m = METHODS - 1;
+	PerfoptHistory h = { job->runs.mean, job->runs.runs, { season }, season > 0 };
 
-	forecast_by(job, m, job->runs.runs, job->horizon, f->value);
-	f->weight[m] = 1;
+	perfopt_forecast_repeat(&h, job->horizon, f->value, job->arena);
 	perfopt_forecast_spread_walk(job->runs.mean, job->runs.runs, season, job->horizon,
 								 job->options->level, f->lower, f->upper);
 }
@@ -379,7 +379,7 @@ forecast_untested(Job *job)
 static bool
 valid(int n, int horizon, const PerfoptForecastOptions *o)
 {
-	if (n < 0 || horizon < 1 || n > PERFOPT_FORECAST_MOST || horizon > PERFOPT_FORECAST_MOST ||
+	if (n < 0 || horizon < 1 || horizon > PERFOPT_FORECAST_MOST ||
 		!(o->level > 0 && o->level < 1) || !(o->minimum <= o->maximum) || o->seasons < 0 ||
 		o->seasons > PERFOPT_SEASON_MAX)
 		return false;
@@ -394,7 +394,7 @@ static int
 take_over(Job *job, const double *v, int n)
 {
 	double most = 0;
-	int first = 0;
+	int first = n > PERFOPT_FORECAST_MOST ? n - PERFOPT_FORECAST_MOST : 0;
 	int count = 0;
 
 	while (first < n && !isfinite(v[first]))

@@ -9,17 +9,18 @@
  * 3. More than PERFOPT_FORECAST_VALUES values are averaged in runs of equal length, for which the
  *	  rest is done.  What is finer comes back as the pattern within the season, as far as earlier
  *	  cycles show that it repeats, and the distance of the last values, fading.
- * 4. Ten methods forecast from up to PERFOPT_FORECAST_ORIGINS earlier moments what is known by now:
- *	  sparse autoregression and smoothing with several seasons, each of the values and of their
- *	  logarithms, decomposition with simple smoothing, Theta and a damped trend, medians of the last
- *	  days and weeks, the last season, the last value.
+ * 4. Eleven methods forecast from up to PERFOPT_FORECAST_ORIGINS earlier moments what is known by now:
+ *	  sparse autoregression, the same on other seasons' values alone, and smoothing with several
+ *	  seasons, each of the values and of their logarithms; decomposition with simple smoothing, Theta
+ *	  and a damped trend; medians of the last days and weeks, or of last values.
  * 5. What they say of the future is combined (Bates, Granger, Operational Research Quarterly 20, 1969;
  *	  Jose, Winkler, International Journal of Forecasting 24, 2008, for trimming): weights fall with
  *	  the error at those moments, and the middle part of the weight is averaged.
  * 6. The interval is made of the combination's own errors at those moments (split conformal
  *	  prediction; Vovk, Gammerman, Shafer, Algorithmic Learning in a Random World, 2005, applied to
  *	  errors divided by their usual size so many steps ahead).  Weights at a moment are from the other
- *	  moments.  Each bound is widened by what few moments may have missed.
+ *	  moments.  Each bound is widened by Student's t, with as many degrees of freedom as these errors
+ *	  are worth independent ones, and by what few moments may have missed.
  *
  * The forecast is meant as the median: as often too high as too low.  For an intermittent series,
  * which has the same value more than half of the time, it is thus mostly that value, and `upper`
@@ -40,9 +41,9 @@
 
 #define PERFOPT_FORECAST_LEAST 4   /* values with which a forecast is tried at all */
 #define PERFOPT_FORECAST_ORIGINS 8 /* earlier moments at which methods are tried */
-#define PERFOPT_FORECAST_METHODS 12
+#define PERFOPT_FORECAST_METHODS 11
 #define PERFOPT_FORECAST_VALUES 4096
-#define PERFOPT_FORECAST_MOST 1000000 /* values and horizon */
+#define PERFOPT_FORECAST_MOST 131072 /* of more values the last are used; greatest horizon */
 
 typedef enum PerfoptForecastStatus
 {
@@ -54,14 +55,12 @@ typedef enum PerfoptForecastStatus
 
 /* What a forecast could not rest on. */
 #define PERFOPT_FORECAST_NO_SEASON 1 /* none given and none found */
-#define PERFOPT_FORECAST_UNTESTED \
-	2                                /* too short to try methods: the last value or season goes on,
-									   * and the interval is that of a random walk */
+#define PERFOPT_FORECAST_UNTESTED 2  /* too short to try methods: the last goes on, as a walk */
 #define PERFOPT_FORECAST_FEW_TESTS 4 /* fewer than four earlier moments: the interval is a guess */
 #define PERFOPT_FORECAST_FAR 8       /* the horizon is longer than what could be tested */
 #define PERFOPT_FORECAST_CONSTANT 16 /* all values are the same */
-#define PERFOPT_FORECAST_INTERMITTENT 32
-#define PERFOPT_FORECAST_GAPS 64 /* more than a quarter of the values is missing */
+#define PERFOPT_FORECAST_INTERMITTENT 32 /* more than half of them are */
+#define PERFOPT_FORECAST_GAPS 64         /* more than a quarter of the values is missing */
 
 typedef struct PerfoptForecastOptions
 {
@@ -70,7 +69,8 @@ typedef struct PerfoptForecastOptions
 	double maximum;    /* nor above: 1 for ratios; infinity */
 	const int *season; /* periods in values, ascending; NULL: to be found */
 	int seasons;       /* up to PERFOPT_SEASON_MAX; 0 with season not NULL: there are none */
-	bool (*interrupted)(void *argument); /* asked every few milliseconds; NULL: never */
+	bool (*interrupted)(void *argument); /* asked every few milliseconds, but once in
+										 * 0.1 s while seasons are found; NULL: never */
 	void *argument;
 } PerfoptForecastOptions;
 
@@ -88,13 +88,14 @@ typedef struct PerfoptForecast
 	int season[PERFOPT_SEASON_MAX];
 	int origins;  /* moments at which methods were tried */
 	double error; /* mean absolute error of the combination there; NaN with none */
-	double weight[PERFOPT_FORECAST_METHODS]; /* of each method; sums to 1 */
+	/* of each method; sums to 1, or all are 0 when none was tried */
+	double weight[PERFOPT_FORECAST_METHODS];
 } PerfoptForecast;
 
 /* What weight[i] belongs to, in English; NULL for i out of range. */
 extern const char *perfopt_forecast_method(int i);
 
-/* Bytes that perfopt_forecast() wants as scratch, aligned like a double; 0 when out of range. */
+/* Bytes that perfopt_forecast() wants as scratch, aligned like a double. */
 extern size_t perfopt_forecast_scratch(int n, int horizon);
 
 /*

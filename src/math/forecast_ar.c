@@ -13,15 +13,16 @@
 
 #include "math/robust.h"
 
-#define NEAR 6   /* values just before */
+#define NEAR 4   /* values just before */
 #define CYCLES 6 /* as many of the shortest season */
 #define FAR 64   /* without seasons and near values: powers of two up to this */
 #define WEEK 7   /* days are in a week: looked at even where no week was found */
 #define MAX_LAGS 40
 #define BLOCK 4 /* equations added at once: each sum is read and written but once for them */
-#define PASSES 6
+#define PASSES 4
 #define SAMPLE 512 /* errors of which the median is taken */
-#define RIDGE 1e-5
+#define FORGET 2.0 /* the first values weigh less than the last by exp(-FORGET): systems change */
+#define RIDGE 1e-6
 #define BEYOND 0.5 /* how far forecasts may leave the range seen, as a share of it */
 
 typedef struct Regression
@@ -209,7 +210,7 @@ fit(Regression *r, const double *z, int n, PerfoptArena arena)
 		for (int i = 0; i < rows; i++)
 			sum += weight[i] = 1 / fmax(weight[i], least);
 		for (int i = 0; i < rows; i++)
-			weight[i] *= rows / sum;
+			weight[i] *= rows / sum * exp(-FORGET * (rows - i) / rows);
 	}
 	return true;
 }

@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-#define POWER 3     /* weights are errors to the power of minus this */
+#define POWER 2     /* weights are errors to the power of minus this */
 #define WORST 2.0   /* times the least error: beyond, no weight */
 #define TRIMMED 0.4 /* share of the weight that is left out at each end */
 
@@ -55,7 +55,7 @@ perfopt_forecast_weigh(double (*error)[PERFOPT_FORECAST_ORIGINS], int origins, i
 double
 perfopt_forecast_middle(const double *value, const double *weight)
 {
-	int order[PERFOPT_FORECAST_METHODS];
+	int order[PERFOPT_FORECAST_METHODS] = { 0 };
 	double before = 0;
 	double sum = 0;
 

@@ -7,8 +7,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "math/robust.h"
-
 #define FADE 0.8 /* weight of a cycle beside the one after it */
 
 /* What is left without seasons, and what they will add to each forecast. */
@@ -17,29 +15,6 @@ typedef struct Decomposition
 	double *rest;     /* n */
 	double *seasonal; /* horizon */
 } Decomposition;
-
-/* trend[i]: mean over the window of one period around i; at the ends the nearest whole window. */
-static void
-moving_average(const double *x, int n, int period, double *trend)
-{
-	double sum = 0;
-
-	for (int i = 0; i < period; i++)
-		sum += x[i];
-	for (int from = 0; from + period <= n; from++)
-	{
-		int at = from + period / 2;
-		double edge = from + period < n && period % 2 == 0 ? (x[from + period] - x[from]) / 2 : 0;
-
-		trend[at] = (sum + edge) / period;
-		if (from + period < n)
-			sum += x[from + period] - x[from];
-	}
-	for (int i = 0; i < period / 2; i++)
-		trend[i] = trend[period / 2];
-	for (int i = n - period + period / 2 + 1; i < n; i++)
-		trend[i] = trend[n - period + period / 2];
-}
 
 /* The pattern of one period: means over the cycles, of which later ones count more; sums to zero. */
 static void
@@ -81,7 +56,7 @@ decompose(const PerfoptHistory *h, int horizon, Decomposition *d, PerfoptArena *
 		int period = h->season[k];
 		double *pattern = trend + h->n;
 
-		moving_average(d->rest, h->n, period, trend);
+		perfopt_season_trend(d->rest, h->n, period, trend);
 		pattern_of(d->rest, trend, h->n, period, pattern);
 		for (int i = 0; i < h->n; i++)
 			d->rest[i] -= pattern[i % period];

@@ -13,8 +13,8 @@
 	16 /* of the steps tested, the part over which the usual error is averaged on each side */
 #define FLOOR 0.3 /* least usual error at a step, as a share of that of all steps */
 #define ENOUGH \
-	40.0        /* independent errors, with which each bound half rests on errors of its own side */
-#define FEW 1.5 /* bounds are widened by this share over the number of origins */
+	40.0 /* independent errors, with which each bound half rests on errors of its own side */
+#define FEW 0.75 /* bounds are widened by this share over the number of distinct origins */
 
 /* Mean absolute error at the steps around each, from all origins; their mean over all steps. */
 static double
@@ -73,7 +73,7 @@ quantile(const double *sorted, int n, double p)
  * the mean of an origin's differs from zero more than that of as many independent ones would.
  */
 static double
-worth(const double *ratio, int origins, int tested)
+worth(const double *ratio, int origins, int tested, double distinct)
 {
 	double squares = 0;
 	double of_means = 0;
@@ -104,16 +104,18 @@ worth(const double *ratio, int origins, int tested)
 	}
 	if (count == 0 || of_means <= 0)
 		return 1;
-	return fmax(means, fmin(count, means * (squares / count) / (of_means / means)));
+	distinct *= (double) means / origins;
+	return fmax(distinct, fmin(count, distinct * (squares / count) / (of_means / means)));
 }
 
 /* What the bounds are, as multiples of the usual error, from the errors as such multiples. */
 static void
-bounds_of(double *ratio, int origins, int tested, double level, double *low, double *high)
+bounds_of(double *ratio, int origins, int tested, double distinct, double level, double *low,
+		  double *high)
 {
-	double independent = worth(ratio, origins, tested);
+	double independent = worth(ratio, origins, tested, distinct);
 	double share = independent / (independent + ENOUGH);
-	double widen = (1 + FEW / origins) * perfopt_student_quantile((1 + level) / 2, independent) /
+	double widen = (1 + FEW / distinct) * perfopt_student_quantile((1 + level) / 2, independent) /
 				   perfopt_normal_quantile((1 + level) / 2);
 	int count = 0;
 	double either;
@@ -133,8 +135,8 @@ bounds_of(double *ratio, int origins, int tested, double level, double *low, dou
 }
 
 void
-perfopt_forecast_spread(const double *error, int origins, int tested, int horizon, double level,
-						double *below, double *above, PerfoptArena arena)
+perfopt_forecast_spread(const double *error, int origins, int tested, double distinct, int horizon,
+						double level, double *below, double *above, PerfoptArena arena)
 {
 	double *usual = perfopt_arena_take(&arena, (size_t) tested);
 	double *ratio = perfopt_arena_take(&arena, (size_t) tested * (size_t) origins);
@@ -145,7 +147,7 @@ perfopt_forecast_spread(const double *error, int origins, int tested, int horizo
 	{
 		for (int i = 0; i < origins * tested; i++)
 			ratio[i] = error[i] / usual[i % tested];
-		bounds_of(ratio, origins, tested, level, &low, &high);
+		bounds_of(ratio, origins, tested, distinct, level, &low, &high);
 	}
 	for (int s = 0; s < horizon; s++)
 	{
@@ -169,7 +171,9 @@ perfopt_forecast_spread_walk(const double *x, int n, int season, int horizon, do
 	wide = sqrt(squares / (n - lag)) * perfopt_student_quantile((1 + level) / 2, n - lag);
 	for (int s = 0; s < horizon; s++)
 	{
-		above[s] = wide * sqrt(1 + s / lag);
+		int cycle = s / lag;
+
+		above[s] = wide * sqrt(1.0 + cycle);
 		below[s] = -above[s];
 	}
 }

@@ -120,10 +120,11 @@ extern double perfopt_forecast_middle(const double *value, const double *weight)
 
 /*
  * How far the truth may be from the forecast, from errors (truth less forecast, NaN where unknown) of
- * `tested` steps from each origin: below (not above zero) and above (not below it) for each step.
+ * `tested` steps from each origin, which overlap so that they are worth `distinct` ones: below (not above zero) and above (not below it) for each step.
  */
-extern void perfopt_forecast_spread(const double *error, int origins, int tested, int horizon,
-									double level, double *below, double *above, PerfoptArena arena);
+extern void perfopt_forecast_spread(const double *error, int origins, int tested, double distinct,
+									int horizon, double level, double *below, double *above,
+									PerfoptArena arena);
 
 /* The same of a random walk, of whose n values x the last one, or the last season, goes on. */
 extern void perfopt_forecast_spread_walk(const double *x, int n, int season, int horizon,

@@ -28,9 +28,10 @@
 typedef struct Smoothing
 {
 	const PerfoptHistory *h;
-	double level;                        /* at the start */
-	double *start[PERFOPT_SEASON_MAX];   /* seasonal pattern at the start */
-	double *pattern[PERFOPT_SEASON_MAX]; /* and as it changes */
+	double level;                      /* at the start */
+	double *start;                     /* the seasons' patterns at the start, one after another */
+	double *pattern;                   /* and as they change */
+	int first[PERFOPT_SEASON_MAX + 1]; /* where each one's is */
 	double parameter[MAX_PARAMETERS];
 	int parameters;
 } Smoothing;
@@ -53,6 +54,7 @@ start_values(Smoothing *s, PerfoptArena arena)
 	for (int k = 0; k < h->seasons; k++)
 	{
 		int period = h->season[k];
+		double *start = s->start + s->first[k];
 
 		for (int j = 0; j < period; j++)
 		{
@@ -64,9 +66,9 @@ start_values(Smoothing *s, PerfoptArena arena)
 				sum += left[i];
 				count++;
 			}
-			s->start[k][j] = sum / count;
+			start[j] = sum / count;
 			for (int i = j; i < n; i += period)
-				left[i] -= s->start[k][j];
+				left[i] -= start[j];
 		}
 	}
 }
@@ -77,21 +79,21 @@ run(Smoothing *s, int horizon, double *out)
 {
 	const PerfoptHistory *h = s->h;
 	const double *gamma = s->parameter + 2;
-	int place[PERFOPT_SEASON_MAX] = { 0 };
+	int place[PERFOPT_SEASON_MAX]; /* of each season's value in the patterns */
 	int warm = h->seasons > 0 ? h->season[h->seasons - 1] : 1;
 	double level = s->level;
 	double residual = 0;
 	double sum = 0;
 
-	for (int k = 0; k < h->seasons; k++)
-		memcpy(s->pattern[k], s->start[k], (size_t) h->season[k] * sizeof(double));
+	memcpy(place, s->first, sizeof place);
+	memcpy(s->pattern, s->start, (size_t) s->first[h->seasons] * sizeof *s->pattern);
 	for (int t = 0; t < h->n + (out != NULL ? horizon : 0); t++)
 	{
 		double expected = level;
 		double error;
 
 		for (int k = 0; k < h->seasons; k++)
-			expected += s->pattern[k][place[k]];
+			expected += s->pattern[place[k]];
 		residual *= s->parameter[1];
 		if (t < h->n)
 		{
@@ -99,14 +101,14 @@ run(Smoothing *s, int horizon, double *out)
 			residual = h->x[t] - expected;
 			level += s->parameter[0] * error;
 			for (int k = 0; k < h->seasons; k++)
-				s->pattern[k][place[k]] += gamma[k] * error;
+				s->pattern[place[k]] += gamma[k] * error;
 			sum += t >= warm ? fabs(error) : 0;
 		}
 		else
 			out[t - h->n] = expected + residual;
 		for (int k = 0; k < h->seasons; k++)
-			if (++place[k] == h->season[k])
-				place[k] = 0;
+			if (++place[k] == s->first[k + 1])
+				place[k] = s->first[k];
 	}
 	return sum;
 }
@@ -175,10 +177,9 @@ perfopt_forecast_smooth(const PerfoptHistory *h, int horizon, double *out, Perfo
 	Smoothing s = { .h = h, .parameters = 2 + h->seasons };
 
 	for (int k = 0; k < h->seasons; k++)
-	{
-		s.start[k] = perfopt_arena_take(&arena, (size_t) h->season[k]);
-		s.pattern[k] = perfopt_arena_take(&arena, (size_t) h->season[k]);
-	}
+		s.first[k + 1] = s.first[k] + h->season[k];
+	s.start = perfopt_arena_take(&arena, (size_t) s.first[h->seasons] + 1);
+	s.pattern = perfopt_arena_take(&arena, (size_t) s.first[h->seasons] + 1);
 	start_values(&s, arena);
 	search_grid(&s);
 	search_down(&s);

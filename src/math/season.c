@@ -14,13 +14,13 @@
 #define LEAST_CORRELATION 0.05
 #define CLIP 3.0
 #define NESTED 5      /* a season this many times as long leaves the shorter one in place */
-#define NOTHING 1e-18 /* mean square that is rounding, of values around one */
+#define NOTHING 1e-18 /* mean square that is rounding, of values up to one */
 #define LEAST 0.08
 #define FEW_CYCLES 4.0
 #define MOST 0.75
 #define WEAK 0.25   /* of the strength of a longer season, beside which a shorter one is left out */
 #define CHANGES 0.5 /* of the strength wanted, what changes must have */
-#define CANDIDATES 48          /* peaks that are tried */
+#define CANDIDATES 96          /* peaks that are tried */
 #define SAMPLE 2048            /* values of which the spread is taken */
 #define CLOCK 12               /* periods of clocks are multiples of it */
 #define MULTIPLE 0.5           /* share of its strength with which a multiple of a shorter season */
@@ -29,61 +29,65 @@
 #define REACH 25               /* of a period, the part by which noise moves it */
 #define BETTER 0.02 /* by which a season is stronger than a shorter one whose place it takes */
 
-/* Straight lines over the gaps, and the nearest value before the first and behind the last. */
+/*
+ * Straight lines over the gaps, and the nearest value before the first and behind the last; all as
+ * shares of the greatest, so that no square is out of range.  Returns how many values there were.
+ */
 static int
 bridge(const double *v, int n, double *y)
 {
+	double most = 0;
 	int last = -1;
 	int count = 0;
 
 	for (int i = 0; i < n; i++)
+		if (isfinite(v[i]))
+			most = fmax(most, fabs(v[i]));
+	for (int i = 0; i < n; i++)
 	{
-		y[i] = v[i];
 		if (!isfinite(v[i]))
 			continue;
+		y[i] = most > 0 ? v[i] / most : 0;
 		count++;
 		for (int j = last + 1; j < i; j++)
-			y[j] = last < 0 ? v[i] : v[last] + (v[i] - v[last]) * (j - last) / (i - last);
+			y[j] = last < 0 ? y[i] : y[last] + (y[i] - y[last]) * (j - last) / (i - last);
 		last = i;
 	}
 	for (int j = last + 1; j < n && last >= 0; j++)
-		y[j] = v[last];
+		y[j] = y[last];
 	return count;
 }
 
-/*
- * out = y less its moving average over `width` values, weighted so that a season of that length
- * leaves nothing in the average.  At the ends the nearest whole window counts.
- */
-static void
-detrend(const double *y, int n, int width, double *out)
+void
+perfopt_season_trend(const double *v, int n, int period, double *trend)
 {
-	int half = width / 2;
 	double sum = 0;
+	int half = period / 2;
+	int last = n - period;
 
-	if (width > n)
-		return;
-	for (int i = 0; i < width; i++)
-		sum += y[i];
-	for (int from = 0; from + width <= n; from++)
+	for (int i = 0; i < period; i++)
+		sum += v[i];
+	for (int from = 0; from <= last; from++)
 	{
-		int at = from + half;
-		double trend = sum;
-
 		/* an even window has no middle: half a value at each end instead */
-		if (width % 2 == 0 && from + width < n)
-			trend += (y[from + width] - y[from]) / 2;
-		trend /= width;
-		out[at] = y[at] - trend;
-		if (from == 0)
-			for (int i = 0; i < at; i++)
-				out[i] = y[i] - trend;
-		if (from + width == n)
-			for (int i = at + 1; i < n; i++)
-				out[i] = y[i] - trend;
-		else
-			sum += y[from + width] - y[from];
+		bool uneven = period % 2 == 1 || from == last;
+
+		trend[from + half] = (sum + (uneven ? 0 : (v[from + period] - v[from]) / 2)) / period;
+		if (from < last)
+			sum += v[from + period] - v[from];
 	}
+	for (int i = 0; i < half; i++)
+		trend[i] = trend[half];
+	for (int i = last + half + 1; i < n; i++)
+		trend[i] = trend[last + half];
+}
+
+static void
+detrend(const double *y, int n, int period, double *out)
+{
+	perfopt_season_trend(y, n, period, out);
+	for (int i = 0; i < n; i++)
+		out[i] = y[i] - out[i];
 }
 
 /* Cuts to CLIP robust standard deviations; y is around zero.  Not where most values are the same. */

@@ -172,6 +172,13 @@ nothing_to_find(void **state)
 	for (int i = 0; i < 100; i++)
 		v[i] = 3 * i;
 	assert_int_equal(find(100), 0);
+	/* whatever the unit */
+	for (int i = 0; i < 240; i++)
+		v[i] = 1e-200 * (i % 24);
+	assert_int_equal(find(240), 1);
+	for (int i = 0; i < 240; i++)
+		v[i] = 1e300 * (i % 24 - 12);
+	assert_int_equal(find(240), 1);
 	/* the smallest that repeats */
 	for (int i = 0; i < 20; i++)
 		v[i] = i % 2;
