@@ -200,7 +200,7 @@ const PerfoptRoute perfopt_routes[] = {
 	{ GET, "metrics/sources", NULL, "source_status", PERFOPT_ROWS, "source, t.target", NULL, 200,
 	  "viewer", false, "How each source of metrics is doing.", { QUERY("state", TEXT, OPTIONAL,
 	  "ok, failing ...") } },
-	{ GET, "metrics/statements", NULL, "statement", PERFOPT_PAGE, "query_id", NULL, 200, "viewer",
+	{ GET, "metrics/statements", NULL, "statement", PERFOPT_ROWS, "query_id, t.database", NULL, 200, "viewer",
 	  false, "Texts of the busiest statements, for members of pg_read_all_stats.",
 	  { QUERY("query_id", BIGINT, OPTIONAL, "Of this statement."), QUERY("database", TEXT,
 	  OPTIONAL, "Of this database.") } },
