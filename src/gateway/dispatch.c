@@ -173,8 +173,10 @@ answer_stream(PerfoptExchange *exchange, struct MHD_Connection *connection, doub
 			  const PerfoptIdentity *identity, const PerfoptRequest *request)
 {
 	PerfoptProblem problem = { 0 };
+	int client = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 	struct MHD_Response *response =
-		perfopt_events_open(identity, request, header(connection, "Last-Event-ID"), &problem);
+		perfopt_events_open(identity, request, header(connection, "Last-Event-ID"), client,
+							&problem);
 	enum MHD_Result result;
 
 	if (response == NULL)

@@ -24,6 +24,7 @@ typedef struct Stream
 	PerfoptIdentity identity;
 	PerfoptSession *listening; /* of EVENTS; it holds its own connection */
 	char run_id[24];           /* of PROGRESS */
+	int client;                /* its socket */
 	time_t ends;
 	bool over;
 	PerfoptText pending;
@@ -64,14 +65,19 @@ perfopt_events_count(void)
 	return open_streams;
 }
 
-/* Waits for a socket (-1: none). False when all streams are to end. */
+/*
+ * Waits for a socket (-1: none). False when the stream is to end: the gateway stops, the client has
+ * gone, or its time is over.
+ */
 static bool
-await(int socket, int seconds)
+await(const Stream *stream, int socket, int seconds)
 {
-	struct pollfd waits[2] = { { .fd = ending[0], .events = POLLIN },
+	struct pollfd waits[3] = { { .fd = ending[0], .events = POLLIN },
+							   { .fd = stream->client, .events = POLLRDHUP },
 							   { .fd = socket, .events = POLLIN } };
 
-	return poll(waits, 2, seconds * 1000) < 0 || waits[0].revents == 0;
+	return now() < stream->ends &&
+		   (poll(waits, 3, seconds * 1000) < 0 || (waits[0].revents == 0 && waits[1].revents == 0));
 }
 
 static void
@@ -146,7 +152,7 @@ follow_events(Stream *stream)
 	PGconn *conn = perfopt_session_conn(stream->listening);
 	PGnotify *notify;
 
-	if (!await(PQsocket(conn), BEAT_SECONDS) || now() >= stream->ends)
+	if (!await(stream, PQsocket(conn), BEAT_SECONDS))
 	{
 		stream->over = true;
 		return;
@@ -203,7 +209,7 @@ follow_progress(Stream *stream)
 {
 	PerfoptProblem problem;
 
-	if (!await(-1, 1) || now() >= stream->ends)
+	if (!await(stream, -1, 1))
 		stream->over = true;
 	else if (!fetch_progress(stream, &problem))
 		put_problem(stream, &problem);
@@ -283,7 +289,7 @@ begin_listening(Stream *stream, const char *last_id, PerfoptProblem *problem)
 
 struct MHD_Response *
 perfopt_events_open(const PerfoptIdentity *identity, const PerfoptRequest *request,
-					const char *last_id, PerfoptProblem *problem)
+					const char *last_id, int client, PerfoptProblem *problem)
 {
 	Stream *stream;
 	struct MHD_Response *response;
@@ -297,6 +303,7 @@ perfopt_events_open(const PerfoptIdentity *identity, const PerfoptRequest *reque
 	}
 	stream = perfopt_allocate(sizeof(*stream));
 	stream->identity = *identity;
+	stream->client = client;
 	stream->ends = now() + STREAM_SECONDS;
 	if (last_id != NULL && (last_id[0] == '\0' || strlen(last_id) > 18 ||
 							last_id[strspn(last_id, "0123456789")] != '\0'))

@@ -14,11 +14,11 @@ extern void perfopt_events_begin(int most);
 
 /*
  * A response that streams; NULL, with the problem. `last_id` is the number of the last event that
- * the client has seen, or NULL.
+ * the client has seen, or NULL; `client` is its socket.
  */
 extern struct MHD_Response *perfopt_events_open(const PerfoptIdentity *identity,
 												const PerfoptRequest *request, const char *last_id,
-												PerfoptProblem *problem);
+												int client, PerfoptProblem *problem);
 
 /* Ends all streams. */
 extern void perfopt_events_end(void);

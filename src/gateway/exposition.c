@@ -102,7 +102,9 @@ put_sample(PerfoptText *text, char *family, size_t size, PGresult *result, int r
 
 	snprintf(name, sizeof(name), "%.*s%s",
 			 (int) (strlen(metric) - (counter && ends_with(metric, "_total") ? 6 : 0)), metric,
-			 counter ? "_per_second" : "");
+			 counter                                                    ? "_per_second"
+			 : ends_with(metric, "_count") || ends_with(metric, "_sum") ? "_value"
+																		: "");
 	if (perfopt_members_read(json, strlen(json), read_label, &labels, &error) && !labels.unfit &&
 		is_name(name, true) && !ends_with(metric, "_bucket"))
 	{

@@ -5,6 +5,7 @@
  * perfopt keeps what a counter has grown by, not where it stands, so there is no running total to
  * show: a counter NAME_total is shown as the gauge NAME_per_second, its rate between the last two
  * samples.  Series of histogram buckets are left out, since a rate of a bucket is no bucket.
+ * Prometheus keeps the endings _count and _sum for histograms: a gauge so named gets _value after it.
  */
 #ifndef PERFOPT_EXPOSITION_H
 #define PERFOPT_EXPOSITION_H

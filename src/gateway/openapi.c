@@ -205,7 +205,7 @@ put_components(PerfoptText *json)
 		"\"hint\": {\"type\": \"string\"}, \"sqlstate\": {\"type\": \"string\"}}}}, "
 		"\"responses\": {\"Problem\": {\"description\": \"What is wrong (RFC 9457).\", "
 		"\"content\": {\"application/problem+json\": {\"schema\": "
-		"{\"$ref\": \"#/components/schemas/Problem\"}}}}}}}");
+		"{\"$ref\": \"#/components/schemas/Problem\"}}}}}}");
 }
 
 void
