@@ -31,10 +31,11 @@ static const struct
 	{ "42883", 503 }, /* undefined function, table, column: another version of the extension */
 	{ "42P01", 503 }, { "42703", 503 }, { "42", 422 }, /* such as reserved name */
 	{ "2BP01", 409 },                                  /* dependent objects */
-	{ "53", 503 },                                     /* insufficient resources */
-	{ "54", 422 },                                     /* program limit exceeded */
-	{ "55", 409 },                                     /* not in prerequisite state */
-	{ "57014", 504 },                                  /* statement timeout */
+	{ "2F003", 403 }, /* a target that this role has no password for */
+	{ "53", 503 },    /* insufficient resources */
+	{ "54", 422 },    /* program limit exceeded */
+	{ "55", 409 },    /* not in prerequisite state */
+	{ "57014", 504 }, /* statement timeout */
 	{ "57", 503 },    { "P0002", 404 },
 };
 

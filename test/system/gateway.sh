@@ -114,7 +114,7 @@ is "an analysis is made and found" "$(get "optimization/analyses/$analysis" | js
 # A load test from beginning to end
 sql -o /dev/null -c "INSERT INTO perfopt.scenario (name) VALUES ('one')" -c "INSERT INTO perfopt.operation (scenario, name, weight, script) VALUES ('one', 'one', 1, 'SELECT 1')"
 is "a target that the role has no password for: 403" "$(send POST tess tests/load '{"scenario": "one"}' | tail -n 1)" 403
-sql -c "CREATE USER MAPPING FOR olaf SERVER perfopt_local OPTIONS (user 'olaf', password 'olaf-pw')"
+sql -c "CREATE USER MAPPING FOR olaf SERVER perfopt_local OPTIONS (user 'olaf', password_required 'false')"
 run=$(send POST olaf tests/load '{"users": 2, "duration": "4 s", "scenario": "one"}' | head -n 1 | json 'd["run_id"]')
 stream=$(curl -sN --max-time 30 -u vera:vera-pw "$api/tests/$run/progress/events" || true)
 like "its progress streams" "$stream" '^event: progress$'
