@@ -41,19 +41,19 @@ async function act(panel, work) {
 }
 
 async function refresh() {
-  let document;
+  let seen;
   try {
-    document = await get("metrics/dashboard");
+    seen = await get("metrics/dashboard");
   } catch (problem) {
     if (problem.status === 401) logOut(problem.message);
     else for (const panel of ["health", "alerts", "statements"]) tellProblem(panel, problem);
     return;
   }
-  showHealth(document.health);
-  showAlerts(document.alerts);
-  showStatements(document.statements);
-  fillDimensions(document.metrics);
-  for (const test of document.tests) followTest(test.run_id);
+  showHealth(seen.health);
+  showAlerts(seen.alerts);
+  showStatements(seen.statements);
+  fillDimensions(seen.metrics);
+  for (const test of seen.tests) followTest(test.run_id);
 }
 
 function refreshRecommendations() {
@@ -86,7 +86,7 @@ function fillDimensions(metrics) {
     if (dimension.value === "system") byId("metric").value = "node_cpu_busy_ratio";
     drawCourse();
   };
-  dimension.addEventListener("change", fill);
+  dimension.onchange = fill;
   fill();
 }
 
