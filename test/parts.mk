@@ -10,3 +10,6 @@ PARTS_steady = src/math/robust.c src/math/student.c
 PARTS_powerfit = src/math/student.c
 PARTS_rankci = src/math/robust.c src/math/student.c
 PARTS_verdict = src/math/fdr.c src/math/ranktest.c src/math/robust.c src/math/student.c
+PARTS_route = src/gateway/routes.c
+PARTS_request = src/gateway/route.c src/gateway/routes.c src/gateway/members.c src/gateway/statement.c src/gateway/text.c
+PARTS_identity = src/gateway/members.c

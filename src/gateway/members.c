@@ -320,7 +320,7 @@ read_member(Reader *reader, PerfoptMember member, void *arg, bool *more)
 		return fail(reader, "a member must be followed by a comma or a closing brace");
 	*more = *reader->p++ == ',';
 	*end = '\0';
-	return member(arg, name, kind, text);
+	return member == NULL || member(arg, name, kind, text);
 }
 
 /* What follows the opening brace, up to and with the closing one. */

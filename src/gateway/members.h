@@ -27,7 +27,7 @@ typedef enum PerfoptJsonKind
 typedef bool (*PerfoptMember)(void *arg, const char *name, PerfoptJsonKind kind, const char *text);
 
 /*
- * Reads an object of `length` bytes; text[length] must be writable. False, and what is wrong in
+ * Reads an object of `length` bytes; text[length] must be writable; `member` may be NULL. False, and what is wrong in
  * *error (a constant), when it is not one JSON object in UTF-8, a string contains U+0000, or it is
  * nested deeper than PERFOPT_MEMBERS_MAX_DEPTH; or when `member` said so, with *error NULL.
  */

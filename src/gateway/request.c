@@ -293,13 +293,6 @@ read_member(void *arg, const char *name, PerfoptJsonKind kind, const char *text)
 	return give(reading->request, i, text, reading->problem);
 }
 
-/* Of an object that is passed on as a whole, only that it is one is looked at. */
-static bool
-pass_member(void *arg, const char *name, PerfoptJsonKind kind, const char *text)
-{
-	return true;
-}
-
 static bool
 read_body(PerfoptRequest *request, const char *body, size_t length, PerfoptProblem *problem)
 {
@@ -328,7 +321,7 @@ read_body(PerfoptRequest *request, const char *body, size_t length, PerfoptProbl
 		char *scratch = request->body + length + 1;
 
 		memcpy(scratch, body, length);
-		read = perfopt_members_read(scratch, length, pass_member, NULL, &error);
+		read = perfopt_members_read(scratch, length, NULL, NULL, &error);
 	}
 	else
 	{

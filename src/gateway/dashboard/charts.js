@@ -11,13 +11,13 @@ function axis(extra) {
   return { stroke: themed("--dim"), grid: { stroke: themed("--line"), width: 1 }, ticks: { stroke: themed("--line") }, ...extra };
 }
 
-// draw(container, times in s, [{name, values}], unit, stacked): replaces what was there.
-function draw(container, times, series, unit, stacked) {
+// draw(container, from, times in s, [{name, values}], unit, stacked): replaces what was there.
+function draw(container, from, times, series, unit, stacked) {
   const shown = stacked ? stack(series) : series;
   const options = {
     width: Math.max(260, container.clientWidth),
     height: 240,
-    cursor: { drag: { x: true, y: false } },
+    cursor: { drag: { x: false, y: false } },
     series: [{ label: "time" }, ...shown.map((one, i) => ({
       label: one.name,
       stroke: COLORS[i % COLORS.length],
@@ -26,7 +26,10 @@ function draw(container, times, series, unit, stacked) {
       value: (plot, value, index, at) => (at === null ? "–" : withUnit(series[i].values[at], unit)),
     }))],
     axes: [axis(), axis({ size: 70, values: (plot, values) => values.map((value) => withUnit(value, unit)) })],
-    scales: { y: { range: (plot, low, high) => [Math.min(0, low), high > low ? high * 1.05 : low + 1] } },
+    scales: {
+      x: { range: () => [from, Math.max(from + 10, times[times.length - 1])] },
+      y: { range: (plot, low, high) => [Math.min(0, low), high > low ? high * 1.05 : low + 1] },
+    },
   };
   const bands = stacked ? shown.slice(1).map((one, i) => ({ series: [i + 2, i + 1] })) : undefined;
   container.replaceChildren();

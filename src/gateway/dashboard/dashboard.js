@@ -90,6 +90,10 @@ function fillDimensions(metrics) {
   fill();
 }
 
+function rangeBegin() {
+  return Date.now() / 1000 - Number(byId("range").selectedOptions[0].dataset.seconds);
+}
+
 async function drawCourse() {
   const metric = byId("metric").value;
   if (!metric) return;
@@ -103,7 +107,7 @@ async function drawCourse() {
       say("course", "empty", "No samples in this range.");
       return;
     }
-    draw(chart, data.times, data.series, metric.endsWith("_total") ? "" : option.dataset.unit, false);
+    draw(chart, rangeBegin(), data.times, data.series, metric.endsWith("_total") ? "" : option.dataset.unit, false);
     bodyOf("course").replaceChildren(metric.endsWith("_total") ? element("p", { class: "about" }, "Increase between two samples") : "");
   });
 }
@@ -122,7 +126,7 @@ async function drawWaits() {
       say("waits", "empty", "No session was active in this range.");
       return;
     }
-    draw(chart, data.times, data.series, "", true);
+    draw(chart, rangeBegin(), data.times, data.series, "", true);
     bodyOf("waits").replaceChildren();
   });
 }
@@ -143,7 +147,7 @@ async function followTest(run) {
     times.push(Date.now() / 1000);
     rate.push(progress.throughput);
     p95.push(progress.p95_ms);
-    draw(container.querySelector(".chart"), times, [{ name: "calls/s", values: rate }, { name: "p95 ms", values: p95 }], "", false);
+    draw(container.querySelector(".chart"), times[0], times, [{ name: "calls/s", values: rate }, { name: "p95 ms", values: p95 }], "", false);
   }));
   container.replaceChildren();
   followed = null;
