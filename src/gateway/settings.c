@@ -175,8 +175,8 @@ read_file(PerfoptSettings *settings, const char *path)
 		read_line(settings, line, where);
 	}
 	free(line);
-	if (settings->ntokens > 0 && fstat(fileno(file), &status) == 0 && (status.st_mode & 077) != 0)
-		give_up("%s has tokens and can be read by others; chmod 600 it", path);
+	if (settings->ntokens > 0 && fstat(fileno(file), &status) == 0 && (status.st_mode & 027) != 0)
+		give_up("%s has tokens and is open to others; chmod 600 it", path);
 	fclose(file);
 }
 

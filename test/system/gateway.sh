@@ -204,7 +204,7 @@ like "passwords in clear on other addresses are refused" "$(refused --listen 0.0
 like "a setting that does not exist is named" "$(refused --lisen x)" 'there is no option --lisen'
 like "a value that makes no sense is named" "$(refused --rate-limit many)" 'rate-limit must be from 0 to 1000000, not "many"'
 as_server_user chmod 644 "$config"
-like "a file with tokens must be private" "$(refused --config "$config")" 'can be read by others'
+like "a file with tokens must be private" "$(refused --config "$config")" 'is open to others'
 as_server_user openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost \
 	-keyout "$dir/key.pem" -out "$dir/cert.pem" >/dev/null 2>&1
 gateway_start tls main --listen 0.0.0.0:0 --tls-cert "$dir/cert.pem" --tls-key "$dir/key.pem" --rate-limit 5
