@@ -5,8 +5,12 @@ EXTENSION = perfopt
 EXTVERSION = 0.1
 MODULE_big = perfopt
 
-# Every C file below src is part of the library.
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
+# Every C file below src is part of the library, but for those of the gateway, a program of its own
+# that PGXS installs beside the server's programs.
+OBJS = $(patsubst %.c,%.o,$(filter-out src/gateway/%,$(sort $(wildcard src/*.c src/*/*.c))))
+GATEWAY_OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/gateway/*.c))) build/assets.o
+GATEWAY_ASSETS = $(sort $(wildcard src/gateway/dashboard/*.js src/gateway/dashboard/*.css src/gateway/dashboard/*.html))
+SCRIPTS_built = perfopt-gateway
 
 HEADERS_perfopt =
 
@@ -41,7 +45,7 @@ SQL_PIECES = $(wildcard \
 	src/privileges.sql)
 
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
-EXTRA_CLEAN = $(EXTENSION)--$(EXTVERSION).sql build
+EXTRA_CLEAN = $(EXTENSION)--$(EXTVERSION).sql $(GATEWAY_OBJS) build
 
 # Every test that is there is run: sql/init.sql first, which creates the extension for the others.
 REGRESS = $(patsubst $(srcdir)/sql/%.sql,%,$(wildcard $(srcdir)/sql/init.sql) $(filter-out $(srcdir)/sql/init.sql,$(sort $(wildcard $(srcdir)/sql/*.sql))))
@@ -59,12 +63,16 @@ PG_CPPFLAGS = -I$(srcdir)/src -I$(libpq_srcdir)
 PG_CFLAGS = -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
 srcdir = .
 
-# What the library is linked with besides libpq, as pkg-config calls it; and how Debian packages it.
+# What the library and the gateway are linked with besides libpq, as pkg-config calls it; and how
+# Debian packages it.
 LIBRARIES = hiredis libcares libcurl openssl
+GATEWAY_LIBRARIES = libmicrohttpd zlib
 package_of_hiredis = libhiredis-dev
 package_of_libcares = libc-ares-dev
 package_of_libcurl = libcurl4-openssl-dev
 package_of_openssl = libssl-dev
+package_of_libmicrohttpd = libmicrohttpd-dev
+package_of_zlib = zlib1g-dev
 
 # For those who build perfopt. These find or install what they need, so they are not held up by
 # what PGXS wants; `check` would also clash with PGXS's own, which only says that it has none.
@@ -96,17 +104,28 @@ endif
 PKG_CONFIG ?= pkg-config
 ifeq ($(shell command -v $(PKG_CONFIG) 2>/dev/null),)
 SHLIB_LINK = $(libpq) -lhiredis -lcares -lcurl -lssl -lcrypto -lm
+GATEWAY_LINK = $(libpq) -lmicrohttpd -lz -pthread
 else
 ifeq ($(filter clean distclean,$(MAKECMDGOALS)),)
-$(foreach library,$(LIBRARIES),$(if $(shell $(PKG_CONFIG) --exists $(library) && echo yes),,$(error $(library) and its headers not found. Install them (Debian, Ubuntu: apt-get install $(package_of_$(library)); or run script/deps), or tell pkg-config where they are: PKG_CONFIG_PATH=/path/to/pkgconfig make)))
+$(foreach library,$(LIBRARIES) $(GATEWAY_LIBRARIES),$(if $(shell $(PKG_CONFIG) --exists $(library) && echo yes),,$(error $(library) and its headers not found. Install them (Debian, Ubuntu: apt-get install $(package_of_$(library)); or run script/deps), or tell pkg-config where they are: PKG_CONFIG_PATH=/path/to/pkgconfig make)))
 endif
 # hiredis would give its own folder and a definition; the code includes <hiredis/...>.
 PG_CPPFLAGS += $(filter-out %/hiredis -D%,$(shell $(PKG_CONFIG) --cflags $(LIBRARIES)))
 SHLIB_LINK = $(libpq) $(shell $(PKG_CONFIG) --libs $(LIBRARIES)) -lm
+GATEWAY_LINK = $(libpq) $(shell $(PKG_CONFIG) --libs $(GATEWAY_LIBRARIES)) -pthread
 endif
 include $(PGXS)
 
-$(OBJS): $(wildcard $(srcdir)/src/*.h $(srcdir)/src/*/*.h)
+$(OBJS) $(GATEWAY_OBJS): $(wildcard $(srcdir)/src/*.h $(srcdir)/src/*/*.h)
+
+$(GATEWAY_OBJS): override CPPFLAGS += -DPERFOPT_VERSION='"$(EXTVERSION)"'
+perfopt-gateway: $(GATEWAY_OBJS)
+	$(CC) $(CFLAGS) $^ $(LDFLAGS) $(LDFLAGS_EX) $(GATEWAY_LINK) -o $@
+
+build/assets.c: $(GATEWAY_ASSETS) src/gateway/dashboard/embed
+	@mkdir -p build
+	src/gateway/dashboard/embed src/gateway/dashboard > $@.tmp
+	@mv $@.tmp $@
 
 $(EXTENSION)--$(EXTVERSION).sql: $(SQL_PIECES) Makefile
 	@for piece in $(SQL_PIECES); do printf '\n-- %s\n\n' "$$piece"; cat "$$piece"; done > $@.tmp

@@ -21,7 +21,7 @@
 # Facts about a cluster called NAME are in CLUSTER_DIR[NAME] (its folder), CLUSTER_DATA[NAME],
 # CLUSTER_SOCKET[NAME] (socket folder, for PGHOST), CLUSTER_PORT[NAME], CLUSTER_LOG[NAME] and
 # CLUSTER_PASSWORD[NAME] (of the superuser `postgres`, asked for over TCP only); about a Redis in
-# REDIS_DIR[NAME] and REDIS_PORT[NAME].
+# REDIS_DIR[NAME] and REDIS_PORT[NAME]; about a gateway in GATEWAY_URL[NAME] and GATEWAY_LOG[NAME].
 
 PERFOPT_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export PERFOPT_ROOT
@@ -29,6 +29,8 @@ export PERFOPT_ROOT
 # shellcheck disable=SC2034 # some are for the callers alone
 declare -gA CLUSTER_DIR=() CLUSTER_DATA=() CLUSTER_SOCKET=() CLUSTER_PORT=() CLUSTER_LOG=() CLUSTER_PASSWORD=()
 declare -gA REDIS_DIR=() REDIS_PORT=()
+# shellcheck disable=SC2034
+declare -gA GATEWAY_DIR=() GATEWAY_URL=() GATEWAY_LOG=()
 
 # A caller's own session settings must not leak into clusters and tests.
 unset PGDATA PGHOST PGHOSTADDR PGPORT PGUSER PGDATABASE PGPASSWORD PGSERVICE PGOPTIONS PGPASSFILE PGSSLMODE
@@ -349,12 +351,53 @@ redis_stop()
 	unset "REDIS_DIR[$name]" "REDIS_PORT[$name]"
 }
 
+# gateway_program: the perfopt-gateway that belongs to the extension in use.
+gateway_program() { printf '%s\n' "${PERFOPT_STAGE:-}$(pg_bindir)/perfopt-gateway"; }
+
+# gateway_start NAME CLUSTER [perfopt-gateway's arguments...]: on a free port of 127.0.0.1, or where
+# --listen says, answering when this returns.
+gateway_start()
+{
+	local name=$1 cluster=$2 dir
+	shift 2
+
+	dir=$(private_dir "perfopt-$name")
+	GATEWAY_DIR[$name]=$dir
+	GATEWAY_LOG[$name]=$dir.log
+	as_server_user sh -c 'echo $$ >"$1/pid"; shift; exec "$@"' sh "$dir" "$(gateway_program)" --listen 127.0.0.1:0 \
+		--dsn "host=127.0.0.1 port=${CLUSTER_PORT[$cluster]} dbname=${PGDATABASE:-postgres}" "$@" >"$dir.log" 2>&1 &
+	gateway_listens() { grep -q ' listens on ' "$dir.log"; }
+	if ! wait_until 20 gateway_listens; then
+		cat "$dir.log" >&2
+		return 1
+	fi
+	GATEWAY_URL[$name]=$(sed -n 's|.* listens on \(http[^ ]*[0-9]\)/$|\1|p' "$dir.log" | head -n 1)
+}
+
+gateway_pid() { cat "${GATEWAY_DIR[$1]}/pid"; }
+
+gateway_stop()
+{
+	local name=$1 pid
+
+	[ -n "${GATEWAY_DIR[$name]:-}" ] || return 0
+	pid=$(gateway_pid "$name" 2>/dev/null || true)
+	if [ -n "$pid" ] && pid_is "$pid" perfopt-gateway; then
+		kill "$pid" 2>/dev/null || true
+		gateway_gone() { ! pid_alive "$pid"; }
+		wait_until 15 gateway_gone || kill -KILL "$pid" 2>/dev/null || true
+	fi
+	rm -rf "${GATEWAY_DIR[$name]}" "${GATEWAY_LOG[$name]}"
+	unset "GATEWAY_DIR[$name]" "GATEWAY_URL[$name]" "GATEWAY_LOG[$name]"
+}
+
 # cleanup: everything that this shell started; meant for `trap cleanup EXIT`.
 cleanup()
 {
 	local status=$? name
 
 	set +e
+	for name in "${!GATEWAY_DIR[@]}"; do gateway_stop "$name"; done
 	for name in "${!CLUSTER_DIR[@]}"; do cluster_stop "$name"; done
 	for name in "${!REDIS_DIR[@]}"; do redis_stop "$name"; done
 	return "$status"

@@ -17,3 +17,6 @@ PARTS_season = src/math/fft.c src/math/robust.c src/math/student.c
 PARTS_forecast = src/math/forecast_ar.c src/math/forecast_combine.c src/math/forecast_decompose.c \
 	src/math/forecast_interval.c src/math/forecast_prepare.c src/math/forecast_simple.c \
 	src/math/forecast_smooth.c src/math/season.c $(PARTS_season)
+PARTS_route = src/gateway/routes.c
+PARTS_request = src/gateway/route.c src/gateway/routes.c src/gateway/members.c src/gateway/statement.c src/gateway/text.c
+PARTS_identity = src/gateway/members.c

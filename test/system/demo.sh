@@ -52,9 +52,13 @@ read -r -a connect < <(sed -n 's/^ *\([^ ]*psql\) -h \(.*\)$/\1 -h \2/p' <<<"$ou
 server=$("${connect[@]}" -XAtc "SELECT setting FROM pg_settings WHERE name = 'data_directory'" 2>&1)
 like "the connection that it prints works" "$server" '^/tmp/perfopt-demo\..*/data$'
 pid=$(head -n 1 "$server/postmaster.pid")
+read -r dashboard password < <(sed -n 's/^ *\(http[^ ]*\) *user demo, password \(.*\)$/\1 \2/p' <<<"$output")
+like "so does the address of the dashboard" "$(curl -s "$dashboard")" '<title>perfopt</title>'
+like "with the login that it prints" "$(curl -s -u "demo:$password" "${dashboard}integration/performance/optimization/recommendations")" 'missing_index'
 
 run_demo --no-fault
 nok "a second demo ends the first one" pid_alive "$pid"
+nok "and its dashboard" curl -s "$dashboard"
 unlike "names no missing index when there is none" "$(section 'Bottlenecks')" 'missing_index'
 unlike "names no idle session when there is none" "$(section 'Bottlenecks')" 'idle_in_transaction'
 unlike "and advises neither" "$(section 'Recommendations')" 'missing_index|idle_in_transaction'
