@@ -181,11 +181,19 @@ detect_cpu_saturation(PerfoptDiagnosis *diagnosis)
 	bool overcommitted = cpu.aas > perfopt_limit(diagnosis, &cpu_sessions) * facts->cores;
 	bool machine_busy = busy >= perfopt_limit(diagnosis, &busy_warning) &&
 						cpu.aas >= perfopt_limit(diagnosis, &own_part) * busy * facts->cores;
+	PerfoptFinding *foreign = perfopt_finding_of(diagnosis, "foreign_cpu_load");
 	const PerfoptStatement *top;
 	PerfoptFinding *finding;
 
 	if (!facts->measurable || !(overcommitted || machine_busy))
 		return;
+	/* The part of the queue that others are charged with is charged no second time. */
+	if (foreign != NULL)
+	{
+		double part = perfopt_evidence_get_number(foreign, "queueing_pct") / 100;
+
+		waiting = Max((waiting - part) / (1 - part), 0);
+	}
 	top = perfopt_busiest_statement(facts, perfopt_weigh_waits, on_cpu);
 	finding =
 		perfopt_finding_add(diagnosis,
@@ -209,7 +217,7 @@ detect_cpu_saturation(PerfoptDiagnosis *diagnosis)
 		perfopt_evidence_text(finding, "top_query_id", psprintf(INT64_FORMAT, top->query_id));
 	perfopt_evidence_sql(finding, facts, "query_id", "wait_class = 'CPU'");
 	perfopt_finding_factor(finding, perfopt_finding_of(diagnosis, "cpu_steal"));
-	perfopt_finding_factor(finding, perfopt_finding_of(diagnosis, "foreign_cpu_load"));
+	perfopt_finding_factor(finding, foreign);
 	perfopt_finding_factor(finding, perfopt_finding_of(diagnosis, "missing_index"));
 }
 

@@ -14,23 +14,13 @@ static const PerfoptThreshold input_reads = { "read_aas",
 
 static const char *const read_waits[] = { "IO:DataFileRead", "IO:DataFilePrefetch", NULL };
 
-/* Regardless of who was charged with it. */
-static double
-aas_of_reads(const PerfoptFacts *facts)
-{
-	double seconds = 0;
-
-	for (int i = 0; i < facts->nactivities; i++)
-		seconds += facts->activities[i].seconds *
-				   perfopt_weigh_waits(facts, &facts->activities[i], read_waits);
-	return facts->covered_s > 0 ? seconds / facts->covered_s : 0;
-}
-
 static void
 detect_missing_input(PerfoptDiagnosis *diagnosis)
 {
 	PerfoptFacts *facts = diagnosis->facts;
 	const char *timing = GetConfigOption("track_io_timing", true, false);
+	double read_s = perfopt_facts_seconds(facts, perfopt_weigh_waits, read_waits);
+	double read_aas = facts->covered_s > 0 ? read_s / facts->covered_s : 0;
 	PerfoptFinding *finding;
 
 	if (facts->measurable && !facts->texts_known)
@@ -46,15 +36,15 @@ detect_missing_input(PerfoptDiagnosis *diagnosis)
 							  "pg_extension WHERE extname = 'pg_stat_statements'");
 	}
 	if (facts->measurable && timing != NULL && strcmp(timing, "off") == 0 &&
-		aas_of_reads(facts) >= perfopt_limit(diagnosis, &input_reads))
+		read_aas >= perfopt_limit(diagnosis, &input_reads))
 	{
 		finding = perfopt_finding_add(diagnosis, PERFOPT_INFO, pstrdup("track_io_timing"));
 		finding->root_cause =
 			psprintf("%.2f sessions on average waited for reads, and how long a read takes is not "
 					 "measured (track_io_timing = off): whether the disk is slow or the system's "
 					 "cache serves them cannot be told.",
-					 aas_of_reads(facts));
-		perfopt_evidence_number(finding, "read_wait_aas", aas_of_reads(facts));
+					 read_aas);
+		perfopt_evidence_number(finding, "read_wait_aas", read_aas);
 		perfopt_evidence_text(finding, "sql", "SHOW track_io_timing");
 	}
 }

@@ -93,9 +93,9 @@ report_slot(PerfoptDiagnosis *diagnosis, const PerfoptSeries *active, const Perf
 							psprintf("slot %s", slot));
 	if (lost)
 		finding->root_cause =
-			psprintf("Slot %s was lost: it kept more WAL than max_slot_wal_keep_size allows (%.1f "
-					 "GiB at last), "
-					 "so whoever reads from it cannot go on and has to be set up anew.",
+			psprintf("Slot %s was invalidated: its WAL is gone (%.1f GiB at last; "
+					 "max_slot_wal_keep_size bounds "
+					 "it), so whoever reads from it cannot go on and has to be set up anew.",
 					 slot, retained->last / GIB);
 	else
 		finding->root_cause =
@@ -123,8 +123,7 @@ detect_slot_retention(PerfoptDiagnosis *diagnosis)
 	for (PerfoptSeries *s = NULL; (s = perfopt_facts_series(facts, "pg_slot_active", s)) != NULL;)
 	{
 		PerfoptSeries *retained = perfopt_facts_twin(facts, "pg_slot_retained_bytes", s);
-		bool lost = retained && retained->last_ts < s->last_ts &&
-					perfopt_setting("max_slot_wal_keep_size") >= 0;
+		bool lost = retained && retained->last_ts < s->last_ts;
 
 		if (retained == NULL ||
 			(!lost && retained->last < perfopt_limit(diagnosis, &retained_gib) * GIB))

@@ -79,8 +79,7 @@ index_evidence(PerfoptFinding *finding, char *const *row)
 {
 	perfopt_evidence_text(finding, "index", row[0]);
 	perfopt_evidence_text(finding, "table", row[1]);
-	perfopt_evidence_text(finding, "definition", row[2]);
-	perfopt_evidence_number(finding, "size_bytes", atof(row[3]));
+	perfopt_evidence_number(finding, "size_bytes", atof(row[2]));
 	perfopt_evidence_text(
 		finding, "sql",
 		psprintf("SELECT indexrelid::regclass, indisvalid, pg_get_indexdef(indexrelid) "
@@ -94,7 +93,7 @@ index_evidence(PerfoptFinding *finding, char *const *row)
 	" = regexp_replace(coalesce(b." column "::text, ''), ':location -?\\d+', '', 'g')"
 
 static const char *const duplicate_query =
-	INDEXES "SELECT DISTINCT ON (b.indexrelid) b.index_name, b.table_name, NULL,"
+	INDEXES "SELECT DISTINCT ON (b.indexrelid) b.index_name, b.table_name,"
 			" b.relpages::float8 * current_setting('block_size')::int, a.index_name"
 			" FROM own a JOIN own b ON a.indrelid = b.indrelid AND a.indexrelid <> b.indexrelid"
 			" AND a.relam = b.relam AND a.indnkeyatts = b.indnkeyatts"
@@ -116,10 +115,10 @@ detect_duplicate_index(PerfoptDiagnosis *diagnosis)
 
 	if (!diagnosis->facts->present)
 		return;
-	n = ask(duplicate_query, 5, &rows);
+	n = ask(duplicate_query, 4, &rows);
 	for (int i = 0; i < n; i++)
 	{
-		double mib = atof(rows[i][3]) / MIB;
+		double mib = atof(rows[i][2]) / MIB;
 		PerfoptFinding *finding =
 			perfopt_finding_add(diagnosis,
 								mib >= perfopt_limit(diagnosis, &duplicate_mib) ? PERFOPT_WARNING
@@ -129,15 +128,15 @@ detect_duplicate_index(PerfoptDiagnosis *diagnosis)
 		finding->root_cause = psprintf(
 			"Index %s of table %s has the same columns, operators and condition as %s: each write "
 			"maintains both, and one of them (%.0f MiB) serves nothing.",
-			rows[i][0], rows[i][1], rows[i][4], mib);
+			rows[i][0], rows[i][1], rows[i][3], mib);
 		index_evidence(finding, rows[i]);
-		perfopt_evidence_text(finding, "same_as", rows[i][4]);
+		perfopt_evidence_text(finding, "same_as", rows[i][3]);
 	}
 }
 
 static const char *const invalid_query =
-	INDEXES "SELECT index_name, table_name, NULL,"
-			" relpages::float8 * current_setting('block_size')::int, may_go FROM own o"
+	INDEXES "SELECT index_name, table_name,"
+			" relpages::float8 * current_setting('block_size')::int FROM own o"
 			" WHERE NOT indisvalid AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p"
 			"  WHERE p.relid = o.indrelid AND p.datname = current_database())"
 			" ORDER BY index_name";
@@ -150,7 +149,7 @@ detect_invalid_index(PerfoptDiagnosis *diagnosis)
 
 	if (!diagnosis->facts->present)
 		return;
-	n = ask(invalid_query, 5, &rows);
+	n = ask(invalid_query, 3, &rows);
 	for (int i = 0; i < n && n >= perfopt_limit(diagnosis, &invalid_any); i++)
 	{
 		PerfoptFinding *finding = perfopt_finding_add(diagnosis, PERFOPT_WARNING, rows[i][0]);
@@ -165,7 +164,7 @@ detect_invalid_index(PerfoptDiagnosis *diagnosis)
 }
 
 static const char *const candidate_query =
-	INDEXES "SELECT index_name, table_name, NULL,"
+	INDEXES "SELECT index_name, table_name,"
 			" relpages::float8 * current_setting('block_size')::int, table_label, index_label"
 			" FROM own WHERE may_go AND indisvalid AND NOT indisunique"
 			" AND pg_stat_get_numscans(indexrelid) = 0 ORDER BY index_name";
@@ -206,14 +205,14 @@ detect_unused_index(PerfoptDiagnosis *diagnosis)
 
 	if (!facts->present || perfopt_facts_series(facts, "pg_index_scan_total", NULL) == NULL)
 		return;
-	n = ask(candidate_query, 6, &rows);
+	n = ask(candidate_query, 5, &rows);
 	for (int i = 0; i < n; i++)
 	{
-		PerfoptSeries *s = index_series(facts, rows[i][4], rows[i][5]);
+		PerfoptSeries *s = index_series(facts, rows[i][3], rows[i][4]);
 		PerfoptFinding *finding;
 		double seen_days;
 
-		if (s == NULL || atof(rows[i][3]) < least)
+		if (s == NULL || atof(rows[i][2]) < least)
 			continue;
 		/* An hour of slack, as the oldest rollup begins on the hour. */
 		perfopt_facts_read_past(facts, &s, 1, days * SECS_PER_DAY + SECS_PER_HOUR);
@@ -224,7 +223,7 @@ detect_unused_index(PerfoptDiagnosis *diagnosis)
 		finding->root_cause = psprintf(
 			"Index %s of table %s (%.0f MiB) was not scanned once in the %.1f days that it was "
 			"watched, and neither is it there for a constraint%s.",
-			rows[i][0], rows[i][1], atof(rows[i][3]) / MIB, seen_days,
+			rows[i][0], rows[i][1], atof(rows[i][2]) / MIB, seen_days,
 			standbys ? "; whether standbys use it is not known here" : "");
 		index_evidence(finding, rows[i]);
 		perfopt_evidence_number(finding, "days", seen_days);

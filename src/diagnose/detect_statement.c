@@ -164,7 +164,7 @@ measure_change(const PerfoptDiagnosis *diagnosis, const PerfoptStatement *statem
 
 	if (calls == NULL || calls->sum < least || calls->past.sum < least)
 		return false;
-	locked_s = perfopt_facts_share(facts, weigh_lock_of, statement).seconds;
+	locked_s = perfopt_facts_seconds(facts, weigh_lock_of, statement);
 	change->statement = statement;
 	change->calls = calls->sum;
 	change->now_ms = per_call(facts, "pg_statement_exec_seconds_total", calls, &change->before_ms);

@@ -18,6 +18,8 @@ static const PerfoptThreshold bloat_mib = { "mib", "and MiB more than before for
 											"judgement: less is not worth a rewrite" };
 static const PerfoptThreshold bloat_days = { "days", "over days", 2,
 											 "judgement: growth, not one night's load" };
+static const PerfoptThreshold bloat_past = { "past_days", "compared with days ago, where known", 7,
+											 "judgement: a week has all days of the week" };
 static const PerfoptThreshold stale_share = {
 	"share", "share of rows changed since ANALYZE, throughout the window", 0.2,
 	"convention: pganalyze; twice what starts an automatic one"
@@ -26,9 +28,6 @@ static const PerfoptThreshold stale_rows = { "rows", "and rows changed", 10000,
 											 "judgement: a small table is planned well anyway" };
 static const PerfoptThreshold sequence_used = { "ratio", "share of a sequence's values", 0.9,
 												"convention: pghero" };
-
-/* How far back growth is looked at. */
-#define BLOAT_PAST_DAYS 7.0
 
 /* Tables that are large enough for what is lost in them to matter, each with its live rows beside it. */
 static int
@@ -89,7 +88,7 @@ detect_table_bloat(PerfoptDiagnosis *diagnosis)
 {
 	PerfoptFacts *facts = diagnosis->facts;
 	PerfoptSeries **pairs = palloc(sizeof(PerfoptSeries *) * Max(2 * facts->nseries, 1));
-	double past_s = Max(BLOAT_PAST_DAYS, perfopt_limit(diagnosis, &bloat_days)) * SECS_PER_DAY;
+	double past_s = perfopt_limit(diagnosis, &bloat_past) * SECS_PER_DAY;
 	int n = large_tables(diagnosis, pairs);
 
 	perfopt_facts_read_past(facts, pairs, n, past_s);
@@ -170,7 +169,7 @@ detect_sequence_exhaustion(PerfoptDiagnosis *diagnosis)
 
 const PerfoptDetector perfopt_table_detectors[] = {
 	{ "table_bloat", "database", PERFOPT_STAGE_REST, detect_table_bloat,
-	  PERFOPT_THRESHOLDS(&bloat_growth, &bloat_mib, &bloat_days) },
+	  PERFOPT_THRESHOLDS(&bloat_growth, &bloat_mib, &bloat_days, &bloat_past) },
 	{ "stale_statistics", "database", PERFOPT_STAGE_REST, detect_stale_statistics,
 	  PERFOPT_THRESHOLDS(&stale_share, &stale_rows) },
 	{ "sequence_exhaustion", "database", PERFOPT_STAGE_REST, detect_sequence_exhaustion,

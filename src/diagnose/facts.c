@@ -113,6 +113,16 @@ perfopt_facts_share(const PerfoptFacts *facts, PerfoptWeigh weigh, const void *a
 	return result;
 }
 
+double
+perfopt_facts_seconds(const PerfoptFacts *facts, PerfoptWeigh weigh, const void *arg)
+{
+	double seconds = 0;
+
+	for (int i = 0; i < facts->nactivities; i++)
+		seconds += weigh(facts, &facts->activities[i], arg) * facts->activities[i].seconds;
+	return seconds;
+}
+
 void
 perfopt_facts_charge(PerfoptFacts *facts, PerfoptWeigh weigh, const void *arg)
 {

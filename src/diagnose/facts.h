@@ -178,6 +178,9 @@ extern PerfoptShare perfopt_facts_share(const PerfoptFacts *facts, PerfoptWeigh 
 										const void *arg);
 extern void perfopt_facts_charge(PerfoptFacts *facts, PerfoptWeigh weigh, const void *arg);
 
+/* The DB time that weigh() picks, whoever was charged with it. */
+extern double perfopt_facts_seconds(const PerfoptFacts *facts, PerfoptWeigh weigh, const void *arg);
+
 /*
  * Tells blockers that sit idle in their transaction, those in a state between two statements for this
  * long, and what part of each cycle's waiters stands behind them.
