@@ -54,8 +54,11 @@ INSERT INTO expected
        baseline;
        analysis;
        bottleneck;
-       recommendation',
+       recommendation;
+       finding_setting',
      'SELECT', 'viewer'),
+    ('table', 'finding_setting',
+     'UPDATE', 'operator'),
     ('table', 'baseline',
      'INSERT, DELETE', 'tester'),
     ('table', 'statement_text',
@@ -82,6 +85,7 @@ INSERT INTO expected
        read_source_status();
        external_call_latency(interval);
        bottlenecks(interval,timestamp with time zone);
+       finding_thresholds();
        recommendations(bigint);
        live_progress(bigint);
        live_report(bigint);
@@ -159,6 +163,7 @@ INSERT INTO expected
        check_operation();
        check_test_template();
        describe_custom_metric();
+       check_finding_setting();
        checked_level(text);
        target_validator(text[],oid);
        histogram_in(cstring);
