@@ -164,26 +164,29 @@ SELECT * FROM pg_temp.judge(49, '[]', '[["node_memory_total_bytes", {}, 17179869
 -- Vacuuming. The symptom names its cause.
 SELECT * FROM pg_temp.judge(50, '[]', '[["pg_session_oldest_xmin_age", {}, 50000000], ["pg_session_oldest_xact_seconds", {}, 7200],
   ["pg_table_dead_tuples", {"database": "app", "table": "public.orders"}, 150000], ["pg_table_live_tuples", {"database": "app", "table": "public.orders"}, 100000],
-  ["pg_autovacuum_workers_active", {}, 1]]');
+  ["pg_autovacuum_workers_active", {}, 1]]', step => '1 min');
 SELECT * FROM pg_temp.judge(51, '[]', '[["pg_session_oldest_xmin_age", {}, 49000000]]');
 SELECT * FROM pg_temp.judge(52, '[]', '[["pg_database_frozenxid_age", {"database": "app"}, [210000000, 210100000, 210200000, 210300000, 210400000, 210500000]],
   ["pg_database_minmxid_age", {"database": "app"}, 900000000]]');
 SELECT * FROM pg_temp.judge(53, '[]', '[["pg_database_frozenxid_age", {"database": "app"}, 199999999], ["pg_database_frozenxid_age", {"database": "falling"}, [300000000, 290000000, 280000000, 270000000, 260000000, 250000000]]]');
 SELECT * FROM pg_temp.judge(54, '[]', '[["pg_table_dead_tuples", {"database": "app", "table": "public.orders"}, 20050], ["pg_table_live_tuples", {"database": "app", "table": "public.orders"}, 100000],
-  ["pg_autovacuum_workers_active", {}, 3]]');
+  ["pg_autovacuum_workers_active", {}, 3]]', step => '1 min');
 SELECT * FROM pg_temp.judge(55, '[]', '[["pg_table_dead_tuples", {"database": "app", "table": "public.orders"}, 20049], ["pg_table_live_tuples", {"database": "app", "table": "public.orders"}, 100000],
-  ["pg_autovacuum_workers_active", {}, 3]]');
+  ["pg_autovacuum_workers_active", {}, 3]]', step => '1 min');
 SELECT * FROM pg_temp.judge(56, '[]', '[["pg_table_dead_tuples", {"database": "app", "table": "public.orders"}, 90000], ["pg_table_live_tuples", {"database": "app", "table": "public.orders"}, 100000],
-  ["pg_autovacuum_workers_active", {}, 1]]');
+  ["pg_autovacuum_workers_active", {}, 1]]', step => '1 min');
 SELECT * FROM pg_temp.judge(57, '[]', '[["pg_vacuum_index_passes", {"database": "app", "table": "public.orders"}, [0, 1, 1, 2, 2, 2]]]');
 SELECT * FROM pg_temp.judge(58, '[]', '[["pg_vacuum_index_passes", {"database": "app", "table": "public.orders"}, 1]]');
 
 -- Tables and sequences.
-SELECT * FROM pg_temp.judge(59, '[]', '[["pg_table_mod_since_analyze", {"database": "app", "table": "public.orders"}, 21000], ["pg_table_live_tuples", {"database": "app", "table": "public.orders"}, 100000]]');
+SELECT * FROM pg_temp.judge(59, '[]', '[["pg_table_mod_since_analyze", {"database": "app", "table": "public.orders"}, 21000], ["pg_table_live_tuples", {"database": "app", "table": "public.orders"}, 100000]]', step => '1 min');
 SELECT * FROM pg_temp.judge(60, '[]', '[["pg_table_mod_since_analyze", {"database": "app", "table": "public.orders"}, 20000], ["pg_table_live_tuples", {"database": "app", "table": "public.orders"}, 100000],
-  ["pg_table_mod_since_analyze", {"database": "app", "table": "public.small"}, 9000], ["pg_table_live_tuples", {"database": "app", "table": "public.small"}, 9000]]');
+  ["pg_table_mod_since_analyze", {"database": "app", "table": "public.small"}, 9000], ["pg_table_live_tuples", {"database": "app", "table": "public.small"}, 9000]]', step => '1 min');
 SELECT * FROM pg_temp.judge(61, '[]', '[["pg_sequence_used_ratio", {"database": "app", "sequence": "public.orders_id_seq"}, [0.9, 0.901, 0.902, 0.903, 0.904, 0.905]]]');
 SELECT * FROM pg_temp.judge(62, '[]', '[["pg_sequence_used_ratio", {"database": "app", "sequence": "public.orders_id_seq"}, 0.899]]');
+-- As many rows, but only now: a bulk load that will be analyzed.
+SELECT * FROM pg_temp.judge(97, '[]', '[["pg_table_mod_since_analyze", {"database": "app", "table": "public.loaded"}, [null, null, null, 21000, 21000, 21000]],
+  ["pg_table_live_tuples", {"database": "app", "table": "public.loaded"}, 100000]]', step => '1 min');
 -- Growth is looked at over days; here over hours, so that a day's samples show it.
 UPDATE perfopt.finding_setting SET value = CASE name WHEN 'days' THEN 0.2 ELSE 1 END WHERE finding = 'table_bloat' AND name IN ('days', 'past_days');
 SELECT * FROM pg_temp.judge(63, '[]', '[["pg_table_size_bytes", {"database": "app", "table": "public.bloated"}, 400000000], ["pg_table_live_tuples", {"database": "app", "table": "public.bloated"}, 1000000]]',

@@ -598,6 +598,17 @@ perfopt_collect_delivers(const PerfoptSource *sources, int nsources, const char 
 	return false;
 }
 
+double
+perfopt_collect_metric_interval_s(const char *metric)
+{
+	for (int i = 0; i < lengthof(collector_sources); i++)
+	{
+		if (perfopt_collect_delivers(&collector_sources[i], 1, metric))
+			return Max(collector_sources[i].interval_ms, perfopt_collect_interval_ms()) / 1000.0;
+	}
+	return perfopt_collect_interval_s;
+}
+
 bool
 perfopt_collect_is_own(const char *name)
 {
@@ -617,8 +628,7 @@ dimension_among(const PerfoptSource *sources, int nsources, const char *name)
 const char *
 perfopt_collect_dimension(const char *source)
 {
-	const char *dimension =
-		dimension_among(collector_sources, lengthof(collector_sources), source);
+	const char *dimension = dimension_among(collector_sources, lengthof(collector_sources), source);
 
 	return dimension != NULL ? dimension : perfopt_prober_dimension(source);
 }

@@ -32,7 +32,10 @@ static const PerfoptThreshold burn_critical = { "critical_burn", "critical from 
 static const PerfoptThreshold error_floor = { "failures", "and failed calls in the window", 10,
 											  "judgement: fewer say nothing about the share" };
 
-/* The part of the window, at its end, in which something must still go on to count as present. */
+/*
+ * The part of the window at its end in which something must still go on to count as present, but two
+ * samples at least.
+ */
 #define STILL_PART 12.0
 
 static void
@@ -156,9 +159,7 @@ detect_external_errors(PerfoptDiagnosis *diagnosis)
 {
 	PerfoptFacts *facts = diagnosis->facts;
 	double budget = perfopt_limit(diagnosis, &error_budget);
-	TimestampTz still_from =
-		facts->until - (TimestampTz) ((facts->until - facts->since) / STILL_PART);
-
+	double part_s = (facts->until - facts->since) / (double) USECS_PER_SEC / STILL_PART;
 	for (PerfoptSeries *s = NULL;
 		 (s = perfopt_facts_series(facts, "external_calls_total", s)) != NULL;)
 	{
@@ -166,6 +167,7 @@ detect_external_errors(PerfoptDiagnosis *diagnosis)
 		PerfoptSeries *good;
 		double calls;
 		double burn;
+		double still_s;
 		PerfoptFinding *finding;
 
 		if (strcmp(perfopt_series_label(s, "ok"), "false") != 0 || s->nonzero == 0 ||
@@ -174,7 +176,9 @@ detect_external_errors(PerfoptDiagnosis *diagnosis)
 		good = calls_of(facts, target, "true");
 		calls = s->sum + (good ? good->sum : 0);
 		burn = s->sum / calls / budget;
-		if (burn < perfopt_limit(diagnosis, &burn_warning) || s->nonzero_last_ts < still_from)
+		still_s = (facts->until - s->nonzero_last_ts) / (double) USECS_PER_SEC;
+		if (burn < perfopt_limit(diagnosis, &burn_warning) ||
+			still_s > Max(part_s, 2 * s->seconds / s->n))
 			continue;
 		finding =
 			perfopt_finding_add(diagnosis,

@@ -43,6 +43,7 @@ typedef struct Overhead
 	int64 query_id;
 	Oid database;
 	double seconds; /* of this part */
+	double aas;     /* sessions busy with it */
 	double share;   /* of the statement's time */
 } Overhead;
 
@@ -77,6 +78,7 @@ find_overhead(const PerfoptFacts *facts, const char *metric, bool in_execution, 
 		most->query_id = strtoll(perfopt_series_label(s, "query_id"), NULL, 10);
 		most->database = database ? get_database_oid(database, true) : InvalidOid;
 		most->seconds = s->sum;
+		most->aas = s->sum / s->seconds;
 		most->share = Min(s->sum / all, 1.0);
 	}
 	return most->query_id != 0;
@@ -120,7 +122,7 @@ detect_jit_overhead(PerfoptDiagnosis *diagnosis)
 
 	if (!facts->measurable ||
 		!find_overhead(facts, "pg_statement_jit_seconds_total", true, least, &jit) ||
-		jit.seconds < perfopt_limit(diagnosis, &jit_aas) * facts->covered_s)
+		jit.aas < perfopt_limit(diagnosis, &jit_aas))
 		return;
 	finding = report_overhead(diagnosis, &jit);
 	finding->root_cause = psprintf("Query " INT64_FORMAT
@@ -148,7 +150,7 @@ detect_planning_overhead(PerfoptDiagnosis *diagnosis)
 
 	if (!facts->measurable ||
 		!find_overhead(facts, "pg_statement_plan_seconds_total", false, least, &planning) ||
-		planning.seconds < perfopt_limit(diagnosis, &plan_aas) * facts->covered_s)
+		planning.aas < perfopt_limit(diagnosis, &plan_aas))
 		return;
 	finding = report_overhead(diagnosis, &planning);
 	finding->root_cause =

@@ -92,20 +92,25 @@ index_evidence(PerfoptFinding *finding, char *const *row)
 	"regexp_replace(coalesce(a." column "::text, ''), ':location -?\\d+', '', 'g')" \
 	" = regexp_replace(coalesce(b." column "::text, ''), ':location -?\\d+', '', 'g')"
 
-static const char *const duplicate_query =
-	INDEXES "SELECT DISTINCT ON (b.indexrelid) b.index_name, b.table_name,"
-			" b.relpages::float8 * current_setting('block_size')::int, a.index_name"
-			" FROM own a JOIN own b ON a.indrelid = b.indrelid AND a.indexrelid <> b.indexrelid"
-			" AND a.relam = b.relam AND a.indnkeyatts = b.indnkeyatts"
-			" AND a.indkey::text = b.indkey::text AND a.indclass::text = b.indclass::text"
-			" AND a.indcollation::text = b.indcollation::text"
-			" AND a.indoption::text = b.indoption::text"
-			" AND " SAME_TREE("indexprs") " AND " SAME_TREE(
-				"indpred") " WHERE b.may_go AND a.indisvalid AND b.indisvalid AND a.indimmediate"
-						   " AND (NOT b.indisunique OR a.indisunique)"
-						   " AND (NOT a.may_go OR (a.indisunique AND NOT b.indisunique)"
-						   "  OR (a.indisunique = b.indisunique AND a.indexrelid < b.indexrelid))"
-						   " ORDER BY b.indexrelid, a.indexrelid";
+static const char *const duplicate_query = INDEXES
+	"SELECT DISTINCT ON (b.indexrelid) b.index_name, b.table_name,"
+	" b.relpages::float8 * current_setting('block_size')::int, a.index_name"
+	" FROM own a JOIN own b ON a.indrelid = b.indrelid AND a.indexrelid <> b.indexrelid"
+	" AND a.relam = b.relam AND a.indnkeyatts = b.indnkeyatts"
+	" AND a.indkey::text = b.indkey::text AND a.indclass::text = b.indclass::text"
+	" AND a.indcollation::text = b.indcollation::text"
+	" AND a.indoption::text = b.indoption::text"
+	" AND " SAME_TREE("indexprs") " AND " SAME_TREE(
+		"indpred") " WHERE b.may_go AND a.indisvalid AND b.indisvalid AND a.indimmediate"
+				   " AND (NOT b.indisunique OR (a.indisunique"
+				   "  AND a.indnullsnotdistinct >= b.indnullsnotdistinct))"
+				   " AND (SELECT array_agg(attoptions::text ORDER BY attnum) FROM pg_attribute"
+				   "  WHERE attrelid = a.indexrelid) IS NOT DISTINCT FROM"
+				   " (SELECT array_agg(attoptions::text ORDER BY attnum) FROM pg_attribute"
+				   "  WHERE attrelid = b.indexrelid)"
+				   " AND (NOT a.may_go OR (a.indisunique AND NOT b.indisunique)"
+				   "  OR (a.indisunique = b.indisunique AND a.indexrelid < b.indexrelid))"
+				   " ORDER BY b.indexrelid, a.indexrelid";
 
 static void
 detect_duplicate_index(PerfoptDiagnosis *diagnosis)

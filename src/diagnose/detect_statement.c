@@ -236,8 +236,9 @@ detect_plan_regression(PerfoptDiagnosis *diagnosis)
 
 static void
 report_swarm(PerfoptDiagnosis *diagnosis, const PerfoptStatement *statement, PerfoptShare share,
-			 const PerfoptSeries *calls, double transactions)
+			 const PerfoptSeries *calls, double transactions_per_s)
 {
+	double calls_per_s = calls->sum / calls->seconds;
 	PerfoptFinding *finding =
 		perfopt_finding_add(diagnosis, PERFOPT_WARNING, perfopt_query_name(statement->query_id));
 
@@ -248,20 +249,20 @@ report_swarm(PerfoptDiagnosis *diagnosis, const PerfoptStatement *statement, Per
 	share.seconds /= 2;
 	finding->statement_text = statement->text;
 	perfopt_finding_impact(finding, share);
-	finding->root_cause =
-		psprintf("A statement of role %s ran %.0f times in %.0f transactions of database %s, %.0f "
-				 "times in each "
-				 "on average, each time with a round trip and a start of its own: one statement "
-				 "for many keys "
-				 "would do.",
-				 perfopt_role_name(statement->role), calls->sum, transactions,
-				 get_database_name(statement->database), calls->sum / Max(transactions, 1));
+	finding->root_cause = psprintf("A statement of role %s ran %.0f times a second where database "
+								   "%s has %.1f transactions a second, "
+								   "%.0f times in each on average, each time with a round trip and "
+								   "a start of its own: one statement "
+								   "for many keys would do.",
+								   perfopt_role_name(statement->role), calls_per_s,
+								   get_database_name(statement->database), transactions_per_s,
+								   calls_per_s / transactions_per_s);
 	perfopt_evidence_text(finding, "query_id", psprintf(INT64_FORMAT, statement->query_id));
 	perfopt_evidence_text(finding, "database", get_database_name(statement->database));
 	perfopt_evidence_text(finding, "role", perfopt_role_name(statement->role));
-	perfopt_evidence_number(finding, "calls", calls->sum);
-	perfopt_evidence_number(finding, "transactions", transactions);
-	perfopt_evidence_number(finding, "calls_per_transaction", calls->sum / Max(transactions, 1));
+	perfopt_evidence_number(finding, "calls_per_s", calls_per_s);
+	perfopt_evidence_number(finding, "transactions_per_s", transactions_per_s);
+	perfopt_evidence_number(finding, "calls_per_transaction", calls_per_s / transactions_per_s);
 	perfopt_evidence_series(finding, diagnosis->facts, calls);
 }
 
@@ -281,7 +282,7 @@ detect_n_plus_one(PerfoptDiagnosis *diagnosis)
 		PerfoptSeries *commits;
 		PerfoptSeries *rollbacks;
 		PerfoptShare share;
-		double transactions;
+		double transactions_per_s;
 
 		if (calls == NULL || !(calls->seconds > 0) ||
 			calls->sum / calls->seconds < perfopt_limit(diagnosis, &swarm_rate))
@@ -290,14 +291,16 @@ detect_n_plus_one(PerfoptDiagnosis *diagnosis)
 										 perfopt_series_label(calls, "database"));
 		rollbacks = perfopt_facts_labelled(facts, "pg_xact_rollback_total", "database",
 										   perfopt_series_label(calls, "database"));
-		if (commits == NULL)
-			continue;
-		transactions = commits->sum + (rollbacks ? rollbacks->sum : 0);
+		/* Rates, as statements are counted at other times than transactions. */
+		transactions_per_s = (commits ? commits->sum / commits->seconds : 0) +
+							 (rollbacks ? rollbacks->sum / rollbacks->seconds : 0);
 		share = perfopt_facts_share(facts, weigh_statement, statement);
-		if (calls->sum <= perfopt_limit(diagnosis, &swarm_calls) * transactions ||
+		if (!(transactions_per_s > 0) ||
+			calls->sum / calls->seconds <=
+				perfopt_limit(diagnosis, &swarm_calls) * transactions_per_s ||
 			!(share.share.share >= perfopt_limit(diagnosis, &swarm_share)))
 			continue;
-		report_swarm(diagnosis, statement, share, calls, transactions);
+		report_swarm(diagnosis, statement, share, calls, transactions_per_s);
 		perfopt_facts_charge(facts, weigh_statement, statement);
 	}
 }

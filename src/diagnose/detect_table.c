@@ -26,6 +26,10 @@ static const PerfoptThreshold stale_share = {
 };
 static const PerfoptThreshold stale_rows = { "rows", "and rows changed", 10000,
 											 "judgement: a small table is planned well anyway" };
+static const PerfoptThreshold stale_seconds = {
+	"seconds", "seen so for seconds", 300,
+	"judgement: an automatic one comes within minutes of a bulk load"
+};
 static const PerfoptThreshold sequence_used = { "ratio", "share of a sequence's values", 0.9,
 												"convention: pghero" };
 
@@ -113,7 +117,8 @@ detect_stale_statistics(PerfoptDiagnosis *diagnosis)
 		char *table;
 		PerfoptFinding *finding;
 
-		if (live == NULL || s->n < 2 || s->min < perfopt_limit(diagnosis, &stale_rows) ||
+		if (live == NULL || s->seconds < perfopt_limit(diagnosis, &stale_seconds) ||
+			s->min < perfopt_limit(diagnosis, &stale_rows) ||
 			share <= perfopt_limit(diagnosis, &stale_share))
 			continue;
 		table = perfopt_series_label(s, "table");
@@ -171,7 +176,7 @@ const PerfoptDetector perfopt_table_detectors[] = {
 	{ "table_bloat", "database", PERFOPT_STAGE_REST, detect_table_bloat,
 	  PERFOPT_THRESHOLDS(&bloat_growth, &bloat_mib, &bloat_days, &bloat_past) },
 	{ "stale_statistics", "database", PERFOPT_STAGE_REST, detect_stale_statistics,
-	  PERFOPT_THRESHOLDS(&stale_share, &stale_rows) },
+	  PERFOPT_THRESHOLDS(&stale_share, &stale_rows, &stale_seconds) },
 	{ "sequence_exhaustion", "database", PERFOPT_STAGE_REST, detect_sequence_exhaustion,
 	  PERFOPT_THRESHOLDS(&sequence_used) },
 	{ NULL }

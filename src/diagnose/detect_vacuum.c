@@ -33,6 +33,10 @@ static const PerfoptThreshold lag_far = { "trigger_alone",
 										  "judgement: far beyond what a worker on its way leaves" };
 static const PerfoptThreshold lag_rows = { "dead_rows", "and dead rows", 10000,
 										   "judgement: fewer are no burden" };
+static const PerfoptThreshold lag_seconds = {
+	"seconds", "seen so for seconds", 300,
+	"judgement: a worker comes within minutes of what calls for it"
+};
 static const PerfoptThreshold lag_workers = { "workers", "share of autovacuum's workers at work",
 											  0.9,
 											  "convention: pganalyze; all, in nearly each sample" };
@@ -136,7 +140,8 @@ detect_autovacuum_lag(PerfoptDiagnosis *diagnosis)
 		char *table;
 		PerfoptFinding *finding;
 
-		if (!(times >= perfopt_limit(diagnosis, saturated ? &lag_trigger : &lag_far)) || s->n < 2 ||
+		if (!(times >= perfopt_limit(diagnosis, saturated ? &lag_trigger : &lag_far)) ||
+			s->seconds < perfopt_limit(diagnosis, &lag_seconds) ||
 			s->min < perfopt_limit(diagnosis, &lag_rows))
 			continue;
 		table = perfopt_series_label(s, "table");
@@ -197,7 +202,7 @@ const PerfoptDetector perfopt_vacuum_detectors[] = {
 	{ "wraparound", "database", PERFOPT_STAGE_REST, detect_wraparound,
 	  PERFOPT_THRESHOLDS(&wraparound_warning, &wraparound_critical) },
 	{ "autovacuum_lag", "database", PERFOPT_STAGE_REST, detect_autovacuum_lag,
-	  PERFOPT_THRESHOLDS(&lag_trigger, &lag_far, &lag_rows, &lag_workers) },
+	  PERFOPT_THRESHOLDS(&lag_trigger, &lag_far, &lag_rows, &lag_seconds, &lag_workers) },
 	{ "vacuum_index_passes", "database", PERFOPT_STAGE_REST, detect_vacuum_index_passes,
 	  PERFOPT_THRESHOLDS(&passes_limit) },
 	{ NULL }

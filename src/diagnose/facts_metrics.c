@@ -12,8 +12,8 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "collect/collect.h"
 #include "diagnose/facts.h"
-#include "guc.h"
 #include "store/store.h"
 
 /* Longer names, which applications may have, are no detector's. */
@@ -134,11 +134,13 @@ add_slice(PerfoptSeries *series, const PerfoptSlice *slice)
  * predecessor is outside the window, for as long as the others on average.
  */
 static double
-seconds_covered(const PerfoptSeries *series, double interval_s)
+seconds_covered(const PerfoptSeries *series)
 {
 	double between = (series->last_ts - series->first_ts) / (double) USECS_PER_SEC;
 
-	return series->n > 1 ? between * series->n / (series->n - 1) : interval_s * series->n;
+	if (series->n > 1)
+		return between * series->n / (series->n - 1);
+	return series->n * perfopt_collect_metric_interval_s(series->metric);
 }
 
 /* Series that have samples, by their metric: most of dozens of detectors ask for several. */
@@ -204,7 +206,10 @@ perfopt_facts_read_metrics(PerfoptFacts *facts)
 	}
 	perfopt_cursor_close(cursor);
 	for (int i = 0; i < facts->nseries; i++)
-		facts->series[i].seconds = seconds_covered(&facts->series[i], perfopt_collect_interval_s);
+	{
+		if (facts->series[i].n > 0)
+			facts->series[i].seconds = seconds_covered(&facts->series[i]);
+	}
 	index_metrics(facts);
 	read_compared(facts);
 }
