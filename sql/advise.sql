@@ -11,6 +11,7 @@ DELETE FROM perfopt.analysis;
 SELECT count(*) FROM perfopt.recommendations();
 SELECT setval(pg_get_serial_sequence('perfopt.analysis', 'analysis_id'), 1000) \g /dev/null
 SET LOCAL work_mem = '4MB';
+SET LOCAL track_io_timing = off;
 SET LOCAL deadlock_timeout = '1s';
 \getenv source PG_ABS_SRCDIR
 \set helpers :source '/test/lib/window.sql'

@@ -29,9 +29,8 @@ perfopt_advice_add(PerfoptAdvising *advising, const char *title, PerfoptRisk ris
 	return advice;
 }
 
-/* The first column of the first row, NULL when there is none. */
-static char *
-ask(const char *sql, int nargs, Oid *types, Datum *values)
+char *
+perfopt_advice_ask(const char *sql, int nargs, Oid *types, Datum *values)
 {
 	MemoryContext context = CurrentMemoryContext;
 	char *value = NULL;
@@ -51,11 +50,12 @@ perfopt_advice_alter_system(PerfoptAdvice *advice, const char *setting, const ch
 {
 	Oid types[1] = { TEXTOID };
 	Datum values[1] = { CStringGetTextDatum(setting) };
-	char *context =
-		ask("SELECT context FROM pg_catalog.pg_settings WHERE name = $1", 1, types, values);
-	char *former = ask("SELECT setting FROM pg_catalog.pg_file_settings WHERE name = $1"
-					   " AND sourcefile LIKE '%postgresql.auto.conf' ORDER BY seqno DESC",
-					   1, types, values);
+	char *context = perfopt_advice_ask("SELECT context FROM pg_catalog.pg_settings WHERE name = $1",
+									   1, types, values);
+	char *former =
+		perfopt_advice_ask("SELECT setting FROM pg_catalog.pg_file_settings WHERE name = $1"
+						   " AND sourcefile LIKE '%postgresql.auto.conf' ORDER BY seqno DESC",
+						   1, types, values);
 	const char *effect = context != NULL && strcmp(context, "postmaster") == 0
 							 ? "-- takes effect when the server is restarted"
 							 : "SELECT pg_reload_conf();";
@@ -80,10 +80,11 @@ perfopt_advice_alter_role(PerfoptAdvice *advice, const char *role, const char *s
 		return false;
 	values[0] = ObjectIdGetDatum(roleid);
 	values[1] = CStringGetTextDatum(psprintf("%s=", setting));
-	former = ask("SELECT substr(c, length($2) + 1) FROM pg_catalog.pg_db_role_setting s"
-				 " CROSS JOIN LATERAL unnest(s.setconfig) c"
-				 " WHERE s.setrole = $1 AND s.setdatabase = 0 AND starts_with(c, $2)",
-				 2, types, values);
+	former =
+		perfopt_advice_ask("SELECT substr(c, length($2) + 1) FROM pg_catalog.pg_db_role_setting s"
+						   " CROSS JOIN LATERAL unnest(s.setconfig) c"
+						   " WHERE s.setrole = $1 AND s.setdatabase = 0 AND starts_with(c, $2)",
+						   2, types, values);
 	advice->action_sql = psprintf("ALTER ROLE %s SET %s = %s; -- for new sessions",
 								  quote_identifier(role), setting, quote_literal_cstr(value));
 	advice->revert_sql = former

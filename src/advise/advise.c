@@ -21,6 +21,7 @@
 #include "diagnose/owner.h"
 
 static const PerfoptAdvisor advisors[] = {
+	{ "autovacuum_lag", perfopt_advise_autovacuum_lag },
 	{ "cache_down", perfopt_advise_cache_down },
 	{ "cache_low_hit_ratio", perfopt_advise_cache_hit_ratio },
 	{ "checkpoint_pressure", perfopt_advise_checkpoints },
@@ -28,13 +29,25 @@ static const PerfoptAdvisor advisors[] = {
 	{ "connection_saturation", perfopt_advise_connections },
 	{ "cpu_saturation", perfopt_advise_cpu },
 	{ "deadlocks", perfopt_advise_deadlocks },
+	{ "duplicate_index", perfopt_advise_drop_index },
 	{ "idle_in_transaction", perfopt_advise_idle_in_transaction },
+	{ "invalid_index", perfopt_advise_invalid_index },
+	{ "jit_overhead", perfopt_advise_jit },
 	{ "lock_contention", perfopt_advise_lock_contention },
 	{ "missing_index", perfopt_advise_index },
+	{ "missing_input", perfopt_advise_missing_input },
+	{ "plan_regression", perfopt_advise_top_statement },
 	{ "shared_buffers_pressure", perfopt_advise_shared_buffers },
+	{ "slot_retention", perfopt_advise_slot },
+	{ "stale_statistics", perfopt_advise_stale_statistics },
+	{ "table_bloat", perfopt_advise_bloat },
 	{ "top_statement", perfopt_advise_top_statement },
+	{ "unused_index", perfopt_advise_drop_index },
+	{ "vacuum_index_passes", perfopt_advise_vacuum_memory },
 	{ "wal_sync", perfopt_advise_wal_sync },
 	{ "work_mem_spill", perfopt_advise_work_mem },
+	{ "wraparound", perfopt_advise_wraparound },
+	{ "xmin_horizon_held", perfopt_advise_xmin_horizon },
 };
 
 /* Sums that rank advice; see advise.h. */

@@ -4,7 +4,7 @@
  *
  * Advisors are one const table in advise.c.  To add one: write a function in one of the files
  * advise_*.c, declare it below, and give it its line in the table.  An advisor may give several pieces of
- * advice; at least one for every finding.
+ * advice, or none where no step is certain.
  *
  * Actions are exact: names are quoted, values computed from this machine's figures with the arithmetic
  * in the rationale, and the revert restores what was set before.  What no SQL can do is an SQL comment
@@ -67,6 +67,9 @@ extern void perfopt_advice_alter_system(PerfoptAdvice *advice, const char *setti
 extern bool perfopt_advice_alter_role(PerfoptAdvice *advice, const char *role, const char *setting,
 									  const char *value);
 
+/* The first column of a query's first row, palloc'd; NULL when there is none. */
+extern char *perfopt_advice_ask(const char *sql, int nargs, Oid *types, Datum *values);
+
 /* A step outside the database; lines are turned into SQL comments. */
 extern void perfopt_advice_outside(PerfoptAdvice *advice, const char *step, const char *undo);
 
@@ -87,5 +90,16 @@ extern void perfopt_advise_checkpoints(PerfoptAdvising *advising);
 extern void perfopt_advise_client_wait(PerfoptAdvising *advising);
 extern void perfopt_advise_cache_down(PerfoptAdvising *advising);
 extern void perfopt_advise_cache_hit_ratio(PerfoptAdvising *advising);
+extern void perfopt_advise_drop_index(PerfoptAdvising *advising);
+extern void perfopt_advise_invalid_index(PerfoptAdvising *advising);
+extern void perfopt_advise_stale_statistics(PerfoptAdvising *advising);
+extern void perfopt_advise_autovacuum_lag(PerfoptAdvising *advising);
+extern void perfopt_advise_vacuum_memory(PerfoptAdvising *advising);
+extern void perfopt_advise_bloat(PerfoptAdvising *advising);
+extern void perfopt_advise_wraparound(PerfoptAdvising *advising);
+extern void perfopt_advise_xmin_horizon(PerfoptAdvising *advising);
+extern void perfopt_advise_jit(PerfoptAdvising *advising);
+extern void perfopt_advise_slot(PerfoptAdvising *advising);
+extern void perfopt_advise_missing_input(PerfoptAdvising *advising);
 
 #endif /* PERFOPT_ADVISE_H */

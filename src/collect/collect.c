@@ -598,6 +598,17 @@ perfopt_collect_delivers(const PerfoptSource *sources, int nsources, const char 
 	return false;
 }
 
+double
+perfopt_collect_metric_interval_s(const char *metric)
+{
+	for (int i = 0; i < lengthof(collector_sources); i++)
+	{
+		if (perfopt_collect_delivers(&collector_sources[i], 1, metric))
+			return Max(collector_sources[i].interval_ms, perfopt_collect_interval_ms()) / 1000.0;
+	}
+	return perfopt_collect_interval_s;
+}
+
 bool
 perfopt_collect_is_own(const char *name)
 {

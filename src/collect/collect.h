@@ -56,6 +56,9 @@ extern const char *perfopt_prober_dimension(const char *source);
 
 /* Workers' cycles. */
 extern long perfopt_collect_interval_ms(void);
+
+/* Seconds between two samples of a metric: more than a cycle for those of sources that run seldom. */
+extern double perfopt_collect_metric_interval_s(const char *metric);
 extern const char *perfopt_collector_cycle(void);
 extern const char *perfopt_prober_cycle(void);
 

@@ -20,15 +20,16 @@
 /* Planning stops after this many milliseconds in all; what was not looked at is in the evidence. */
 #define BUDGET_MS 3000
 
-static const PerfoptThreshold saving = { "share of the plan's cost that the index saves", 0.5,
-										 "convention: dexter" };
-static const PerfoptThreshold base_cost = { "cost of the plan without it", PERFOPT_WHATIF_MIN_COST,
+static const PerfoptThreshold saving = { "saving", "share of the plan's cost that the index saves",
+										 0.5, "convention: dexter" };
+static const PerfoptThreshold base_cost = { "cost", "cost of the plan without it", 100,
 											"convention: dexter" };
-static const PerfoptThreshold table_rows = { "rows of the table", PERFOPT_WHATIF_MIN_ROWS,
+static const PerfoptThreshold table_rows = { "rows", "rows of the table", 1000,
 											 "judgement: scanning fewer takes well under 1 ms" };
-static const PerfoptThreshold least_impact = { "share of DB time saved", 0.01,
+static const PerfoptThreshold least_impact = { "impact", "share of DB time saved", 0.01,
 											   "judgement: an index costs every write something" };
-static const PerfoptThreshold critical_impact = { "critical from share of DB time", 0.5,
+static const PerfoptThreshold critical_impact = { "critical_impact",
+												  "critical from share of DB time", 0.5,
 												  "judgement: half of all work" };
 
 /* An index and the statements that want it. */
@@ -158,8 +159,9 @@ add_wish(Wishes *wishes, const PerfoptStatement *statement, const PerfoptWhatIf 
 }
 
 static void
-examine_statements(const PerfoptFacts *facts, Wishes *wishes)
+examine_statements(const PerfoptDiagnosis *diagnosis, Wishes *wishes)
 {
+	const PerfoptFacts *facts = diagnosis->facts;
 	char *hypopg = hypopg_schema();
 	instr_time start;
 
@@ -168,14 +170,17 @@ examine_statements(const PerfoptFacts *facts, Wishes *wishes)
 	for (int i = 0; i < facts->nstatements; i++)
 	{
 		const PerfoptStatement *statement = &facts->statements[i];
-		PerfoptWhatIf whatif = { .text = statement->text, .role = statement->role };
+		PerfoptWhatIf whatif = { .text = statement->text,
+								 .role = statement->role,
+								 .least_cost = perfopt_limit(diagnosis, &base_cost),
+								 .least_rows = perfopt_limit(diagnosis, &table_rows) };
 		instr_time spent;
 
 		CHECK_FOR_INTERRUPTS();
 		INSTR_TIME_SET_CURRENT(spent);
 		INSTR_TIME_SUBTRACT(spent, start);
 		if (statement->text == NULL || statement->database != MyDatabaseId ||
-			statement->seconds < least_impact.value * facts->db_s)
+			statement->seconds < perfopt_limit(diagnosis, &least_impact) * facts->db_s)
 			continue;
 		if (INSTR_TIME_GET_MILLISEC(spent) > BUDGET_MS ||
 			GetUserNameFromId(statement->role, true) == NULL)
@@ -193,8 +198,9 @@ examine_statements(const PerfoptFacts *facts, Wishes *wishes)
 			continue;
 		}
 		wishes->planned++;
-		if (whatif.state == PERFOPT_WHATIF_INDEX && whatif.base_cost >= base_cost.value &&
-			whatif.new_cost <= (1 - saving.value) * whatif.base_cost)
+		if (whatif.state == PERFOPT_WHATIF_INDEX &&
+			whatif.base_cost >= perfopt_limit(diagnosis, &base_cost) &&
+			whatif.new_cost <= (1 - perfopt_limit(diagnosis, &saving)) * whatif.base_cost)
 			add_wish(wishes, statement, &whatif);
 	}
 }
@@ -237,11 +243,14 @@ report(PerfoptDiagnosis *diagnosis, const Wishes *wishes, const Wish *wish)
 	char *column = get_attname(wish->relation, wish->column, false);
 	PerfoptFinding *finding;
 
-	if (!(share.share.share >= least_impact.value))
+	if (!(share.share.share >= perfopt_limit(diagnosis, &least_impact)))
 		return;
-	finding = perfopt_finding_add(
-		diagnosis, share.share.share >= critical_impact.value ? PERFOPT_CRITICAL : PERFOPT_WARNING,
-		psprintf("%s(%s)", quote_qualified_identifier(schema, table), quote_identifier(column)));
+	finding = perfopt_finding_add(diagnosis,
+								  share.share.share >= perfopt_limit(diagnosis, &critical_impact)
+									  ? PERFOPT_CRITICAL
+									  : PERFOPT_WARNING,
+								  psprintf("%s(%s)", quote_qualified_identifier(schema, table),
+										   quote_identifier(column)));
 	perfopt_finding_impact(finding, share);
 	finding->root_cause = psprintf(
 		"%s %s of about %.0f rows from end to end, for want of an index on %s; with one the plan's "
@@ -254,20 +263,24 @@ report(PerfoptDiagnosis *diagnosis, const Wishes *wishes, const Wish *wish)
 	wish_evidence(finding, wishes, wish);
 	perfopt_evidence_sql(finding, facts, "wait_event",
 						 psprintf("query_id = " INT64_FORMAT, wish->statements[0]->query_id));
-	perfopt_finding_lineage(finding, &saving, &base_cost, &table_rows, &least_impact,
-							&critical_impact, NULL);
 	perfopt_facts_charge(facts, weigh_wish, wish);
 }
 
-void
-perfopt_detect_missing_index(PerfoptDiagnosis *diagnosis)
+static void
+detect_missing_index(PerfoptDiagnosis *diagnosis)
 {
 	Wishes *wishes = palloc0(sizeof(Wishes));
 
 	if (!diagnosis->facts->measurable)
 		return;
-	examine_statements(diagnosis->facts, wishes);
+	examine_statements(diagnosis, wishes);
 	for (int i = 0; i < wishes->n; i++)
 		report(diagnosis, wishes, &wishes->items[i]);
 	pfree(wishes);
 }
+
+const PerfoptDetector perfopt_index_detectors[] = {
+	{ "missing_index", "database", PERFOPT_STAGE_WORK, detect_missing_index,
+	  PERFOPT_THRESHOLDS(&saving, &base_cost, &table_rows, &least_impact, &critical_impact) },
+	{ NULL }
+};

@@ -12,14 +12,16 @@
 
 #define MIB (1024.0 * 1024.0)
 
-static const PerfoptThreshold spill_warning = { "warning from MiB a second of temporary files", 1,
+static const PerfoptThreshold spill_warning = { "warning_mib_per_second",
+												"warning from MiB a second of temporary files", 1,
 												"measured: catalogue of findings" };
-static const PerfoptThreshold spill_critical = { "critical from MiB a second", 10,
+static const PerfoptThreshold spill_critical = { "critical_mib_per_second",
+												 "critical from MiB a second", 10,
 												 "measured: catalogue of findings" };
-static const PerfoptThreshold read_aas = { "AAS waiting for reads of data files", 0.15,
+static const PerfoptThreshold read_aas = { "aas", "AAS waiting for reads of data files", 0.15,
 										   "measured: catalogue of findings" };
 static const PerfoptThreshold turnover = {
-	"times that reads replaced the whole of shared_buffers in the window", 1,
+	"turnover", "times that reads replaced the whole of shared_buffers in the window", 1,
 	"judgement: less is warming up, not a working set that does not fit"
 };
 
@@ -41,8 +43,8 @@ greatest(const PerfoptFacts *facts, const char *metric)
 	return best;
 }
 
-void
-perfopt_detect_work_mem_spill(PerfoptDiagnosis *diagnosis)
+static void
+detect_work_mem_spill(PerfoptDiagnosis *diagnosis)
 {
 	PerfoptFacts *facts = diagnosis->facts;
 	double rate = perfopt_facts_rate(facts, "pg_temp_bytes_total") / MIB;
@@ -56,12 +58,14 @@ perfopt_detect_work_mem_spill(PerfoptDiagnosis *diagnosis)
 	double work_mem_kb = perfopt_setting("work_mem");
 	PerfoptFinding *finding;
 
-	if (!facts->measurable || !(rate >= spill_warning.value))
+	if (!facts->measurable || !(rate >= perfopt_limit(diagnosis, &spill_warning)))
 		return;
-	finding = perfopt_finding_add(diagnosis,
-								  rate >= spill_critical.value ? PERFOPT_CRITICAL : PERFOPT_WARNING,
-								  statement ? perfopt_query_name(statement->query_id)
-											: psprintf("database %s", database ? database : "?"));
+	finding =
+		perfopt_finding_add(diagnosis,
+							rate >= perfopt_limit(diagnosis, &spill_critical) ? PERFOPT_CRITICAL
+																			  : PERFOPT_WARNING,
+							statement ? perfopt_query_name(statement->query_id)
+									  : psprintf("database %s", database ? database : "?"));
 	if (statement != NULL)
 		finding->statement_text = statement->text;
 	perfopt_finding_impact(finding, share);
@@ -85,12 +89,11 @@ perfopt_detect_work_mem_spill(PerfoptDiagnosis *diagnosis)
 	perfopt_evidence_text(finding, "sql",
 						  "SELECT datname, temp_files, temp_bytes FROM pg_stat_database "
 						  "ORDER BY temp_bytes DESC");
-	perfopt_finding_lineage(finding, &spill_warning, &spill_critical, NULL);
 	perfopt_facts_charge(facts, perfopt_weigh_waits, buffile_waits);
 }
 
-void
-perfopt_detect_shared_buffers_pressure(PerfoptDiagnosis *diagnosis)
+static void
+detect_shared_buffers_pressure(PerfoptDiagnosis *diagnosis)
 {
 	PerfoptFacts *facts = diagnosis->facts;
 	PerfoptShare share = perfopt_facts_share(facts, perfopt_weigh_waits, read_waits);
@@ -101,7 +104,8 @@ perfopt_detect_shared_buffers_pressure(PerfoptDiagnosis *diagnosis)
 	const PerfoptStatement *statement;
 	PerfoptFinding *finding;
 
-	if (!facts->measurable || share.aas < read_aas.value || !(times >= turnover.value))
+	if (!facts->measurable || share.aas < perfopt_limit(diagnosis, &read_aas) ||
+		!(times >= perfopt_limit(diagnosis, &turnover)))
 		return;
 	statement = perfopt_busiest_statement(facts, perfopt_weigh_waits, read_waits);
 	finding = perfopt_finding_add(diagnosis, share.aas >= 1 ? PERFOPT_CRITICAL : PERFOPT_WARNING,
@@ -115,6 +119,9 @@ perfopt_detect_shared_buffers_pressure(PerfoptDiagnosis *diagnosis)
 	perfopt_evidence_number(finding, "read_wait_aas", share.aas);
 	perfopt_evidence_number(finding, "blocks_read", reads);
 	perfopt_evidence_number(finding, "blocks_hit", hits);
+	perfopt_evidence_number(finding, "read_ms",
+							1000 * perfopt_facts_increase(facts, "pg_block_read_seconds_total") /
+								reads);
 	perfopt_evidence_number(finding, "turnover", times);
 	perfopt_evidence_number(finding, "shared_buffers_mb", buffers * BLCKSZ / MIB);
 	perfopt_evidence_number(finding, "memory_mb", facts->memory_bytes / MIB);
@@ -122,6 +129,14 @@ perfopt_detect_shared_buffers_pressure(PerfoptDiagnosis *diagnosis)
 		perfopt_evidence_text(finding, "top_query_id", psprintf(INT64_FORMAT, statement->query_id));
 	perfopt_evidence_sql(finding, facts, "query_id", "wait_event = 'DataFileRead'");
 	perfopt_finding_factor(finding, perfopt_finding_of(diagnosis, "missing_index"));
-	perfopt_finding_lineage(finding, &read_aas, &turnover, NULL);
+	perfopt_finding_factor(finding, perfopt_finding_of(diagnosis, "disk_read_latency"));
 	perfopt_facts_charge(facts, perfopt_weigh_waits, read_waits);
 }
+
+const PerfoptDetector perfopt_memory_detectors[] = {
+	{ "work_mem_spill", "memory", PERFOPT_STAGE_WORK, detect_work_mem_spill,
+	  PERFOPT_THRESHOLDS(&spill_warning, &spill_critical) },
+	{ "shared_buffers_pressure", "memory", PERFOPT_STAGE_RESOURCE, detect_shared_buffers_pressure,
+	  PERFOPT_THRESHOLDS(&read_aas, &turnover) },
+	{ NULL }
+};

@@ -8,29 +8,33 @@
 
 #include "diagnose/diagnose.h"
 
-static const PerfoptThreshold write_aas = { "AAS waiting for clients to take their rows", 0.15,
-											"measured: catalogue of findings" };
-static const PerfoptThreshold write_critical = { "critical from AAS", 1.0,
+static const PerfoptThreshold write_aas = { "aas", "AAS waiting for clients to take their rows",
+											0.15, "measured: catalogue of findings" };
+static const PerfoptThreshold write_critical = { "critical_aas", "critical from AAS", 1.0,
 												 "judgement: a whole session at all times" };
+
+static const PerfoptThreshold overflow_rate = { "per_minute", "connections lost a minute", 1,
+												"convention: netdata" };
+static const PerfoptThreshold overflow_floor = { "connections", "and in the window", 2,
+												 "judgement: repeated, not one" };
 
 static const char *const client_waits[] = { "Client:ClientWrite", NULL };
 
-void
-perfopt_detect_client_wait(PerfoptDiagnosis *diagnosis)
+static void
+detect_client_wait(PerfoptDiagnosis *diagnosis)
 {
 	PerfoptFacts *facts = diagnosis->facts;
 	PerfoptShare share = perfopt_facts_share(facts, perfopt_weigh_waits, client_waits);
 	const PerfoptStatement *statement;
 	PerfoptFinding *finding;
 
-	if (!facts->measurable || share.aas < write_aas.value)
+	if (!facts->measurable || share.aas < perfopt_limit(diagnosis, &write_aas))
 		return;
 	statement = perfopt_busiest_statement(facts, perfopt_weigh_waits, client_waits);
-	finding =
-		perfopt_finding_add(diagnosis,
-							share.aas >= write_critical.value ? PERFOPT_CRITICAL : PERFOPT_WARNING,
-							statement ? perfopt_query_name(statement->query_id)
-									  : pstrdup("clients"));
+	finding = perfopt_finding_add(
+		diagnosis,
+		share.aas >= perfopt_limit(diagnosis, &write_critical) ? PERFOPT_CRITICAL : PERFOPT_WARNING,
+		statement ? perfopt_query_name(statement->query_id) : pstrdup("clients"));
 	if (statement != NULL)
 		finding->statement_text = statement->text;
 	perfopt_finding_impact(finding, share);
@@ -46,6 +50,38 @@ perfopt_detect_client_wait(PerfoptDiagnosis *diagnosis)
 		perfopt_evidence_text(finding, "role", perfopt_role_name(statement->role));
 	}
 	perfopt_evidence_sql(finding, facts, "query_id", "wait_event = 'ClientWrite'");
-	perfopt_finding_lineage(finding, &write_aas, &write_critical, NULL);
 	perfopt_facts_charge(facts, perfopt_weigh_waits, client_waits);
 }
+
+static void
+detect_listen_overflow(PerfoptDiagnosis *diagnosis)
+{
+	PerfoptFacts *facts = diagnosis->facts;
+	PerfoptSeries *lost = perfopt_facts_series(facts, "node_tcp_listen_overflows_total", NULL);
+	double per_minute = lost && lost->seconds > 0 ? 60 * lost->sum / lost->seconds : NAN;
+	PerfoptFinding *finding;
+
+	if (!(per_minute > perfopt_limit(diagnosis, &overflow_rate)) ||
+		lost->sum < perfopt_limit(diagnosis, &overflow_floor))
+		return;
+	finding = perfopt_finding_add(diagnosis, PERFOPT_WARNING, pstrdup("listen queue"));
+	finding->root_cause = psprintf("%.0f connections were lost because a listen queue of this "
+								   "machine was full (%.1f a minute): "
+								   "clients come in bursts faster than they are taken in, and try "
+								   "again after a second or more.",
+								   lost->sum, per_minute);
+	perfopt_evidence_number(finding, "connections_lost", lost->sum);
+	perfopt_evidence_number(finding, "per_minute", per_minute);
+	perfopt_evidence_number(finding, "sessions_per_s",
+							perfopt_facts_rate(facts, "pg_sessions_total"));
+	perfopt_evidence_series(finding, facts, lost);
+	perfopt_finding_factor(finding, perfopt_finding_of(diagnosis, "connection_churn"));
+}
+
+const PerfoptDetector perfopt_network_detectors[] = {
+	{ "client_wait", "network", PERFOPT_STAGE_RESOURCE, detect_client_wait,
+	  PERFOPT_THRESHOLDS(&write_aas, &write_critical) },
+	{ "listen_overflow", "network", PERFOPT_STAGE_REST, detect_listen_overflow,
+	  PERFOPT_THRESHOLDS(&overflow_rate, &overflow_floor) },
+	{ NULL }
+};

@@ -1,11 +1,12 @@
 /*
  * diagnose.c
- *	  The table of detectors, and perfopt.bottlenecks().
+ *	  Running the detectors, and perfopt.bottlenecks().
  */
 #include "postgres.h"
 
 #include <math.h>
 
+#include "access/xact.h"
 #include "catalog/pg_authid.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
@@ -17,29 +18,23 @@
 
 #include "diagnose/diagnose.h"
 #include "diagnose/owner.h"
+#include "guc.h"
 
 /* Characters of a statement's text that an entity shows. */
 #define TEXT_LENGTH 120
 
-/*
- * Causes stand before their symptoms: a sample is charged to the first finding that explains it, and
- * what comes later counts the rest.
- */
-static const PerfoptDetector detectors[] = {
-	{ "idle_in_transaction", "database", perfopt_detect_idle_in_transaction },
-	{ "lock_contention", "database", perfopt_detect_lock_contention },
-	{ "missing_index", "database", perfopt_detect_missing_index },
-	{ "work_mem_spill", "memory", perfopt_detect_work_mem_spill },
-	{ "shared_buffers_pressure", "memory", perfopt_detect_shared_buffers_pressure },
-	{ "wal_sync", "disk", perfopt_detect_wal_sync },
-	{ "checkpoint_pressure", "disk", perfopt_detect_checkpoint_pressure },
-	{ "client_wait", "network", perfopt_detect_client_wait },
-	{ "cpu_saturation", "cpu", perfopt_detect_cpu_saturation },
-	{ "top_statement", "database", perfopt_detect_top_statement },
-	{ "connection_saturation", "database", perfopt_detect_connection_saturation },
-	{ "deadlocks", "database", perfopt_detect_deadlocks },
-	{ "cache_down", "cache", perfopt_detect_cache_down },
-	{ "cache_low_hit_ratio", "cache", perfopt_detect_cache_low_hit_ratio },
+/* Within a stage, tables are asked in this order and their rows from the first to the last. */
+const PerfoptDetector *const perfopt_detector_tables[] = {
+	perfopt_lock_detectors,          perfopt_index_detectors,
+	perfopt_statement_detectors,     perfopt_overhead_detectors,
+	perfopt_storage_detectors,       perfopt_memory_detectors,
+	perfopt_disk_detectors,          perfopt_session_detectors,
+	perfopt_network_detectors,       perfopt_cpu_detectors,
+	perfopt_vacuum_detectors,        perfopt_table_detectors,
+	perfopt_schema_detectors,        perfopt_replication_detectors,
+	perfopt_system_memory_detectors, perfopt_cache_detectors,
+	perfopt_external_detectors,      perfopt_integration_detectors,
+	perfopt_input_detectors,         NULL,
 };
 
 static int
@@ -59,18 +54,31 @@ compare_findings(const ListCell *a, const ListCell *b)
 	return strcmp(x->entity, y->entity);
 }
 
+static void
+run_stage(PerfoptDiagnosis *diagnosis, PerfoptStage stage)
+{
+	for (const PerfoptDetector *const *table = perfopt_detector_tables; *table != NULL; table++)
+	{
+		for (const PerfoptDetector *detector = *table; detector->name != NULL; detector++)
+		{
+			if (detector->stage != stage)
+				continue;
+			CHECK_FOR_INTERRUPTS();
+			diagnosis->detector = detector;
+			detector->detect(diagnosis);
+		}
+	}
+}
+
 PerfoptDiagnosis *
 perfopt_diagnose(TimestampTz since, TimestampTz until)
 {
 	PerfoptDiagnosis *diagnosis = palloc0(sizeof(PerfoptDiagnosis));
 
 	diagnosis->facts = perfopt_facts_gather(since, until);
-	for (int i = 0; i < lengthof(detectors); i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		diagnosis->detector = &detectors[i];
-		detectors[i].detect(diagnosis);
-	}
+	perfopt_settings_read(diagnosis);
+	for (int stage = 0; stage < PERFOPT_NUM_STAGES; stage++)
+		run_stage(diagnosis, stage);
 	list_sort(diagnosis->findings, compare_findings);
 	return diagnosis;
 }
@@ -142,6 +150,25 @@ perfopt_finding_values(const PerfoptFinding *finding, bool with_texts, Datum *va
 	values[12] = CStringGetTextDatum(finding->lineage);
 }
 
+/*
+ * Samples older than perfopt.retention_raw are gone.  A window that reaches back further is diagnosed from
+ * what is left of it, which who asked should know.
+ */
+static void
+tell_what_is_covered(const PerfoptFacts *facts)
+{
+	TimestampTz kept_from = GetCurrentTransactionStartTimestamp() -
+							(TimestampTz) perfopt_retention_raw_min * 60 * USECS_PER_SEC;
+	TimestampTz first = perfopt_facts_first(facts);
+
+	if (facts->since >= kept_from || first - facts->since < USECS_PER_HOUR)
+		return;
+	ereport(NOTICE, (TIMESTAMP_NOT_FINITE(first)
+						 ? errmsg("nothing is known of this window any more")
+						 : errmsg("this window is covered from %s on", timestamptz_to_str(first)),
+					 errhint("perfopt.retention_raw says how long samples are kept.")));
+}
+
 PG_FUNCTION_INFO_V1(perfopt_bottlenecks);
 Datum
 perfopt_bottlenecks(PG_FUNCTION_ARGS)
@@ -167,6 +194,7 @@ perfopt_bottlenecks(PG_FUNCTION_ARGS)
 	perfopt_owner_enter(&scope, fcinfo);
 	diagnosis = perfopt_diagnose(since, until);
 	perfopt_owner_leave(&scope);
+	tell_what_is_covered(diagnosis->facts);
 
 	foreach (cell, diagnosis->findings)
 	{

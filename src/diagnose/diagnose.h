@@ -2,8 +2,8 @@
  * diagnose.h
  *	  What holds the server back in a window of time.
  *
- * Detectors are one const table in diagnose.c.  To add one: write a function in the file of its
- * category, declare it below, and give it its line in the table, causes before symptoms.
+ * To add a detector: write a static function in the file of its subject and give it its row in the table
+ * at that file's end.
  */
 #ifndef PERFOPT_DIAGNOSE_H
 #define PERFOPT_DIAGNOSE_H
@@ -21,20 +21,26 @@ extern PerfoptDiagnosis *perfopt_diagnose(TimestampTz since, TimestampTz until);
 extern void perfopt_finding_values(const PerfoptFinding *finding, bool with_texts, Datum *values,
 								   bool *nulls);
 
-/* The detectors, by category. */
-extern void perfopt_detect_cpu_saturation(PerfoptDiagnosis *diagnosis);
-extern void perfopt_detect_work_mem_spill(PerfoptDiagnosis *diagnosis);
-extern void perfopt_detect_shared_buffers_pressure(PerfoptDiagnosis *diagnosis);
-extern void perfopt_detect_wal_sync(PerfoptDiagnosis *diagnosis);
-extern void perfopt_detect_checkpoint_pressure(PerfoptDiagnosis *diagnosis);
-extern void perfopt_detect_client_wait(PerfoptDiagnosis *diagnosis);
-extern void perfopt_detect_idle_in_transaction(PerfoptDiagnosis *diagnosis);
-extern void perfopt_detect_lock_contention(PerfoptDiagnosis *diagnosis);
-extern void perfopt_detect_connection_saturation(PerfoptDiagnosis *diagnosis);
-extern void perfopt_detect_deadlocks(PerfoptDiagnosis *diagnosis);
-extern void perfopt_detect_top_statement(PerfoptDiagnosis *diagnosis);
-extern void perfopt_detect_missing_index(PerfoptDiagnosis *diagnosis);
-extern void perfopt_detect_cache_down(PerfoptDiagnosis *diagnosis);
-extern void perfopt_detect_cache_low_hit_ratio(PerfoptDiagnosis *diagnosis);
+/* The detectors: a table a file, and all of them with NULL at the end. */
+extern const PerfoptDetector perfopt_cache_detectors[];
+extern const PerfoptDetector perfopt_cpu_detectors[];
+extern const PerfoptDetector perfopt_disk_detectors[];
+extern const PerfoptDetector perfopt_external_detectors[];
+extern const PerfoptDetector perfopt_index_detectors[];
+extern const PerfoptDetector perfopt_input_detectors[];
+extern const PerfoptDetector perfopt_integration_detectors[];
+extern const PerfoptDetector perfopt_lock_detectors[];
+extern const PerfoptDetector perfopt_memory_detectors[];
+extern const PerfoptDetector perfopt_network_detectors[];
+extern const PerfoptDetector perfopt_overhead_detectors[];
+extern const PerfoptDetector perfopt_replication_detectors[];
+extern const PerfoptDetector perfopt_schema_detectors[];
+extern const PerfoptDetector perfopt_session_detectors[];
+extern const PerfoptDetector perfopt_statement_detectors[];
+extern const PerfoptDetector perfopt_storage_detectors[];
+extern const PerfoptDetector perfopt_system_memory_detectors[];
+extern const PerfoptDetector perfopt_table_detectors[];
+extern const PerfoptDetector perfopt_vacuum_detectors[];
+extern const PerfoptDetector *const perfopt_detector_tables[];
 
 #endif /* PERFOPT_DIAGNOSE_H */

@@ -7,10 +7,12 @@
 #include <math.h>
 #include <unistd.h>
 
+#include "access/xact.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "diagnose/facts.h"
 
@@ -22,6 +24,9 @@
 #define FLOOR_SAMPLES 30
 #define FLOOR_AAS 0.05
 #define FLOOR_TICKS 20
+
+/* A window that ends this long ago or less, in seconds, ends now. */
+#define PRESENT_S 300
 
 static double
 first_series_value(const PerfoptFacts *facts, const char *metric)
@@ -35,10 +40,14 @@ static void
 machine(PerfoptFacts *facts)
 {
 	/* As sampled, so that a window in the past is judged by the machine of its time. */
-	facts->cores = first_series_value(facts, "node_cpu_count");
+	facts->cores = first_series_value(facts, "node_cpu_usable_count");
+	if (!(facts->cores > 0))
+		facts->cores = first_series_value(facts, "node_cpu_count");
 	if (!(facts->cores > 0))
 		facts->cores = sysconf(_SC_NPROCESSORS_ONLN);
-	facts->memory_bytes = first_series_value(facts, "node_memory_total_bytes");
+	facts->memory_bytes = first_series_value(facts, "node_memory_usable_bytes");
+	if (!(facts->memory_bytes > 0))
+		facts->memory_bytes = first_series_value(facts, "node_memory_total_bytes");
 	if (!(facts->memory_bytes > 0))
 		facts->memory_bytes = (double) sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
 }
@@ -50,6 +59,7 @@ perfopt_facts_gather(TimestampTz since, TimestampTz until)
 
 	facts->since = since;
 	facts->until = until;
+	facts->present = until >= GetCurrentTransactionStartTimestamp() - PRESENT_S * USECS_PER_SEC;
 	perfopt_facts_read_activity(facts);
 	perfopt_facts_read_blocking(facts);
 	perfopt_facts_read_metrics(facts);
@@ -61,6 +71,19 @@ perfopt_facts_gather(TimestampTz since, TimestampTz until)
 	if (facts->measurable)
 		perfopt_facts_read_statements(facts);
 	return facts;
+}
+
+TimestampTz
+perfopt_facts_first(const PerfoptFacts *facts)
+{
+	TimestampTz first = facts->ncycles > 0 ? facts->cycles[0].ts : DT_NOEND;
+
+	for (int i = 0; i < facts->nseries; i++)
+	{
+		if (facts->series[i].n > 0)
+			first = Min(first, facts->series[i].first_ts);
+	}
+	return first;
 }
 
 PerfoptShare
@@ -88,6 +111,16 @@ perfopt_facts_share(const PerfoptFacts *facts, PerfoptWeigh weigh, const void *a
 	pfree(part);
 	pfree(total);
 	return result;
+}
+
+double
+perfopt_facts_seconds(const PerfoptFacts *facts, PerfoptWeigh weigh, const void *arg)
+{
+	double seconds = 0;
+
+	for (int i = 0; i < facts->nactivities; i++)
+		seconds += weigh(facts, &facts->activities[i], arg) * facts->activities[i].seconds;
+	return seconds;
 }
 
 void

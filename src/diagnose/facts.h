@@ -65,7 +65,7 @@ typedef struct PerfoptBlocker
 	Oid database;
 	Oid role;
 	char *state; /* as in pg_stat_activity */
-	bool idle;   /* idle in transaction for longer than a client needs between two statements */
+	bool idle;   /* idle in transaction; known after perfopt_facts_mark_idle() */
 	int64 query_id;
 	double xact_s;
 	double state_s;
@@ -75,6 +75,17 @@ typedef struct PerfoptBlocker
 	int waiters;
 	double wait_max_s;
 } PerfoptBlocker;
+
+/* What a series did before the window, as far as it was asked for: n is 0 otherwise. */
+typedef struct PerfoptPast
+{
+	int64 n; /* samples */
+	double sum;
+	double min;
+	double max;
+	double first; /* average of the oldest bucket, or the oldest sample */
+	TimestampTz first_ts;
+} PerfoptPast;
 
 /* One series of a metric over the window. */
 typedef struct PerfoptSeries
@@ -93,6 +104,11 @@ typedef struct PerfoptSeries
 	TimestampTz first_ts;
 	TimestampTz previous_ts;
 	TimestampTz last_ts;
+	int nonzero; /* samples that are not zero, and when they were seen first and last */
+	TimestampTz nonzero_first_ts;
+	TimestampTz nonzero_last_ts;
+	struct PerfoptSeries *next; /* of the same metric, in order of id; NULL for the last */
+	PerfoptPast past;
 } PerfoptSeries;
 
 /* One of the busiest statements, over its executions in one database. */
@@ -128,13 +144,15 @@ typedef struct PerfoptFacts
 	int nblockers;
 	PerfoptBlocker *blockers;
 	int nseries;
-	PerfoptSeries *series;
+	PerfoptSeries *series; /* in order of id */
+	struct HTAB *metrics;  /* the first series with samples of each metric */
 	int nstatements;
 	PerfoptStatement *statements;
 	bool texts_known; /* pg_stat_statements could be read */
 
 	double cores;        /* usable by the server */
 	double memory_bytes; /* usable by the server */
+	bool present; /* the window ends now, so that what the catalogue says now belongs to it */
 } PerfoptFacts;
 
 /* How much of a sample counts for what is asked, 0..1. */
@@ -160,6 +178,15 @@ extern PerfoptShare perfopt_facts_share(const PerfoptFacts *facts, PerfoptWeigh 
 										const void *arg);
 extern void perfopt_facts_charge(PerfoptFacts *facts, PerfoptWeigh weigh, const void *arg);
 
+/* The DB time that weigh() picks, whoever was charged with it. */
+extern double perfopt_facts_seconds(const PerfoptFacts *facts, PerfoptWeigh weigh, const void *arg);
+
+/*
+ * Tells blockers that sit idle in their transaction, those in a state between two statements for this
+ * long, and what part of each cycle's waiters stands behind them.
+ */
+extern void perfopt_facts_mark_idle(PerfoptFacts *facts, double idle_s);
+
 /* A PerfoptWeigh whose arg is a "class:event" list with NULL at its end; "class:" stands for all. */
 extern double perfopt_weigh_waits(const PerfoptFacts *facts, const PerfoptActivity *activity,
 								  const void *arg);
@@ -175,12 +202,36 @@ extern double perfopt_facts_increase(const PerfoptFacts *facts, const char *metr
 extern double perfopt_facts_rate(const PerfoptFacts *facts, const char *metric);
 extern double perfopt_facts_max(const PerfoptFacts *facts, const char *metric);
 
+/* When the first sample of any kind was taken; DT_NOEND when there is none. */
+extern TimestampTz perfopt_facts_first(const PerfoptFacts *facts);
+
 /* The text of a label, NULL when the series has none such; palloc'd. */
 extern char *perfopt_series_label(const PerfoptSeries *series, const char *label);
 
 /* The series of a metric that has this label, NULL when there is none. */
 extern PerfoptSeries *perfopt_facts_labelled(const PerfoptFacts *facts, const char *metric,
 											 const char *label, const char *value);
+
+/* The series of another metric with the same labels, NULL when there is none. */
+extern PerfoptSeries *perfopt_facts_twin(const PerfoptFacts *facts, const char *metric,
+										 const PerfoptSeries *series);
+
+/* The average of a series' samples. */
+extern double perfopt_series_mean(const PerfoptSeries *series);
+
+/*
+ * Reads what these series did in the time before the window, into their past: raw samples for up to a
+ * day, hourly rollups beyond.  Gathering itself reads a day for the metrics that are judged against it.
+ */
+extern void perfopt_facts_read_past(PerfoptFacts *facts, PerfoptSeries *const *series, int n,
+									double seconds);
+
+/*
+ * The course of a gauge in the last seconds before the window's end, as up to max means of runs of
+ * neighbours; x is in seconds before the end (negative), both arrays have room for max.  Returns how many.
+ */
+extern int perfopt_facts_course(const PerfoptFacts *facts, const PerfoptSeries *series,
+								double seconds, int max, double *x, double *y);
 
 /* A numeric setting in its base unit: kB for work_mem, 8 kB blocks for shared_buffers ... */
 extern double perfopt_setting(const char *name);

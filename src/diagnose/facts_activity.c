@@ -20,12 +20,6 @@
 /* Rows of perfopt.active_session_hot that are held at a time. */
 #define FETCH_ROWS 256
 
-/*
- * A root blocker counts as idle once it has sat between two statements for this long.
- * judgement: a client that talks to the server stays far below it, even a busy one.
- */
-#define BLOCKER_IDLE_S 1.0
-
 /* Rows of other blockers between two looks at the same one; and how exactly a state's beginning is known. */
 #define LOOK_AHEAD 64
 #define SAME_STATE_US 100000
@@ -309,9 +303,12 @@ read_blocker(PerfoptBlocker *blocker, HeapTuple row, TupleDesc desc, MemoryConte
 	blocker->mode = text_value(row, desc, 11, context);
 	blocker->waiters = DatumGetInt32(SPI_getbinval(row, desc, 12, &isnull));
 	blocker->wait_max_s = float_value(row, desc, 13);
-	blocker->idle = blocker->state != NULL &&
-					strncmp(blocker->state, "idle in transaction", 19) == 0 &&
-					blocker->state_s >= BLOCKER_IDLE_S;
+}
+
+static bool
+between_statements(const PerfoptBlocker *blocker)
+{
+	return blocker->state != NULL && strncmp(blocker->state, "idle in transaction", 19) == 0;
 }
 
 /* When the blocker came into the state it was seen in. */
@@ -333,7 +330,7 @@ recognize_idle_earlier(PerfoptFacts *facts)
 		PerfoptBlocker *blocker = &facts->blockers[b];
 		int last = Min(facts->nblockers - 1, b + LOOK_AHEAD);
 
-		if (blocker->state == NULL || strncmp(blocker->state, "idle in transaction", 19) != 0)
+		if (!between_statements(blocker))
 			continue;
 		for (int later = b + 1; later <= last && !blocker->idle; later++)
 		{
@@ -449,6 +446,17 @@ perfopt_facts_read_blocking(PerfoptFacts *facts)
 	for (uint64 i = 0; i < SPI_processed; i++)
 		read_blocker(&facts->blockers[i], SPI_tuptable->vals[i], SPI_tuptable->tupdesc, context);
 	SPI_finish();
+}
+
+void
+perfopt_facts_mark_idle(PerfoptFacts *facts, double idle_s)
+{
+	for (int b = 0; b < facts->nblockers; b++)
+	{
+		PerfoptBlocker *blocker = &facts->blockers[b];
+
+		blocker->idle = between_statements(blocker) && blocker->state_s >= idle_s;
+	}
 	recognize_idle_earlier(facts);
 	assign_blockers(facts);
 }

@@ -8,12 +8,39 @@
 
 #include "executor/spi.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "collect/collect.h"
 #include "diagnose/facts.h"
-#include "guc.h"
 #include "store/store.h"
+
+/* Longer names, which applications may have, are no detector's. */
+#define METRIC_LENGTH 64
+
+typedef struct MetricEntry
+{
+	char name[METRIC_LENGTH];
+	PerfoptSeries *first;
+} MetricEntry;
+
+static const char *const compared[] = {
+	"pg_statement_calls_total",
+	"pg_statement_exec_seconds_total",
+	"pg_statement_rows_total",
+	"pg_statement_shared_read_blocks_total",
+	"node_disk_reads_total",
+	"node_disk_read_time_seconds_total",
+	"external_call_duration_seconds_sum",
+	"external_call_duration_seconds_count",
+	"probe_duration_seconds",
+	"integration_sync_lag_seconds",
+	"integration_validation_operations_total",
+	"integration_validation_failures_total",
+	"integration_reconciliation_mismatches",
+	"pg_cron_job_failures_total",
+};
 
 /* The series whose metric the catalogue has, in order of id. */
 static void
@@ -87,6 +114,14 @@ add_slice(PerfoptSeries *series, const PerfoptSlice *slice)
 			series->first = value;
 			series->first_ts = ts;
 		}
+		if (value != 0)
+		{
+			if (series->nonzero == 0 || ts < series->nonzero_first_ts)
+				series->nonzero_first_ts = ts;
+			if (series->nonzero == 0 || ts > series->nonzero_last_ts)
+				series->nonzero_last_ts = ts;
+			series->nonzero++;
+		}
 		series->min = Min(series->min, value);
 		series->max = Max(series->max, value);
 		series->sum += value;
@@ -99,11 +134,54 @@ add_slice(PerfoptSeries *series, const PerfoptSlice *slice)
  * predecessor is outside the window, for as long as the others on average.
  */
 static double
-seconds_covered(const PerfoptSeries *series, double interval_s)
+seconds_covered(const PerfoptSeries *series)
 {
 	double between = (series->last_ts - series->first_ts) / (double) USECS_PER_SEC;
 
-	return series->n > 1 ? between * series->n / (series->n - 1) : interval_s * series->n;
+	if (series->n > 1)
+		return between * series->n / (series->n - 1);
+	return series->n * perfopt_collect_metric_interval_s(series->metric);
+}
+
+/* Series that have samples, by their metric: most of dozens of detectors ask for several. */
+static void
+index_metrics(PerfoptFacts *facts)
+{
+	HASHCTL ctl = { .keysize = METRIC_LENGTH, .entrysize = sizeof(MetricEntry) };
+
+	ctl.hcxt = CurrentMemoryContext;
+	facts->metrics =
+		hash_create("perfopt metrics", 256, &ctl, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	for (int i = facts->nseries - 1; i >= 0; i--)
+	{
+		PerfoptSeries *series = &facts->series[i];
+		char name[METRIC_LENGTH] = "";
+		MetricEntry *entry;
+		bool found;
+
+		if (series->n == 0)
+			continue;
+		strlcpy(name, series->metric, sizeof(name));
+		entry = hash_search(facts->metrics, name, HASH_ENTER, &found);
+		series->next = found ? entry->first : NULL;
+		entry->first = series;
+	}
+}
+
+/* A day before the window of the metrics that are judged against what is usual for them. */
+static void
+read_compared(PerfoptFacts *facts)
+{
+	PerfoptSeries **series = palloc(sizeof(PerfoptSeries *) * Max(facts->nseries, 1));
+	int n = 0;
+
+	for (int i = 0; i < lengthof(compared); i++)
+	{
+		for (PerfoptSeries *s = NULL; (s = perfopt_facts_series(facts, compared[i], s)) != NULL;)
+			series[n++] = s;
+	}
+	perfopt_facts_read_past(facts, series, n, SECS_PER_DAY);
+	pfree(series);
 }
 
 void
@@ -128,20 +206,31 @@ perfopt_facts_read_metrics(PerfoptFacts *facts)
 	}
 	perfopt_cursor_close(cursor);
 	for (int i = 0; i < facts->nseries; i++)
-		facts->series[i].seconds = seconds_covered(&facts->series[i], perfopt_collect_interval_s);
+	{
+		if (facts->series[i].n > 0)
+			facts->series[i].seconds = seconds_covered(&facts->series[i]);
+	}
+	index_metrics(facts);
+	read_compared(facts);
 }
 
 PerfoptSeries *
 perfopt_facts_series(const PerfoptFacts *facts, const char *metric, const PerfoptSeries *previous)
 {
-	int start = previous ? (previous - facts->series) + 1 : 0;
+	char name[METRIC_LENGTH] = "";
+	MetricEntry *entry;
 
-	for (int i = start; i < facts->nseries; i++)
-	{
-		if (facts->series[i].n > 0 && strcmp(facts->series[i].metric, metric) == 0)
-			return &facts->series[i];
-	}
-	return NULL;
+	if (previous != NULL)
+		return previous->next;
+	strlcpy(name, metric, sizeof(name));
+	entry = hash_search(facts->metrics, name, HASH_FIND, NULL);
+	return entry ? entry->first : NULL;
+}
+
+double
+perfopt_series_mean(const PerfoptSeries *series)
+{
+	return series->sum / series->n;
 }
 
 double
@@ -198,6 +287,17 @@ perfopt_facts_labelled(const PerfoptFacts *facts, const char *metric, const char
 		char *found = perfopt_series_label(s, label);
 
 		if (found != NULL && strcmp(found, value) == 0)
+			return s;
+	}
+	return NULL;
+}
+
+PerfoptSeries *
+perfopt_facts_twin(const PerfoptFacts *facts, const char *metric, const PerfoptSeries *series)
+{
+	for (PerfoptSeries *s = NULL; (s = perfopt_facts_series(facts, metric, s)) != NULL;)
+	{
+		if (compareJsonbContainers(&s->labels->root, &series->labels->root) == 0)
 			return s;
 	}
 	return NULL;

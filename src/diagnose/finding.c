@@ -24,6 +24,7 @@ perfopt_finding_add(PerfoptDiagnosis *diagnosis, PerfoptSeverity severity, char 
 	finding->name = diagnosis->detector->name;
 	finding->severity = severity;
 	finding->entity = entity;
+	finding->lineage = perfopt_lineage(diagnosis);
 	diagnosis->findings = lappend(diagnosis->findings, finding);
 	return finding;
 }
@@ -121,21 +122,22 @@ perfopt_evidence_get_text(const PerfoptFinding *finding, const char *key)
 	return evidence ? evidence->text : NULL;
 }
 
-void
-perfopt_finding_lineage(PerfoptFinding *finding, const PerfoptThreshold *first, ...)
+char *
+perfopt_duration(double seconds)
 {
-	StringInfoData text;
-	va_list thresholds;
+	if (seconds < 120)
+		return psprintf("%.0f s", seconds);
+	if (seconds < 2 * 3600)
+		return psprintf("%.0f min", seconds / 60);
+	if (seconds < 2 * 86400)
+		return psprintf("%.1f h", seconds / 3600);
+	return psprintf("%.1f days", seconds / 86400);
+}
 
-	initStringInfo(&text);
-	va_start(thresholds, first);
-	/* clang-tidy 14 takes no notice of va_start. */
-	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized) */
-	for (const PerfoptThreshold *t = first; t != NULL; t = va_arg(thresholds, PerfoptThreshold *))
-		appendStringInfo(&text, "%s%s: %g (%s)", text.len > 0 ? "; " : "", t->meaning, t->value,
-						 t->lineage);
-	va_end(thresholds);
-	finding->lineage = text.data;
+void
+perfopt_evidence_time_left(PerfoptFinding *finding, double seconds)
+{
+	perfopt_evidence_number(finding, "time_to_failure_s", isfinite(seconds) ? rint(seconds) : NAN);
 }
 
 /* Figures are meant for people: six significant digits, whole numbers whole. */
@@ -239,6 +241,21 @@ perfopt_evidence_sql(PerfoptFinding *finding, const PerfoptFacts *facts, const c
 								   columns, Max(facts->ncycles, 1), quote_literal_cstr(since),
 								   quote_literal_cstr(until), *condition ? " AND " : "", condition,
 								   columns));
+}
+
+void
+perfopt_evidence_series(PerfoptFinding *finding, const PerfoptFacts *facts,
+						const PerfoptSeries *series)
+{
+	char *since = pstrdup(timestamptz_to_str(facts->since));
+	char *until = pstrdup(timestamptz_to_str(facts->until));
+	char *labels = JsonbToCString(NULL, &series->labels->root, VARSIZE(series->labels));
+
+	perfopt_evidence_text(finding, "sql",
+						  psprintf("SELECT ts, value FROM perfopt.sample WHERE metric = %s"
+								   " AND labels = %s AND ts > %s AND ts <= %s ORDER BY ts",
+								   quote_literal_cstr(series->metric), quote_literal_cstr(labels),
+								   quote_literal_cstr(since), quote_literal_cstr(until)));
 }
 
 const PerfoptStatement *

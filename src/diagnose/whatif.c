@@ -379,13 +379,13 @@ consider_filters(Work *work, const PerfoptCandidates *candidates)
 	PerfoptWhatIf *whatif = work->whatif;
 	double base = work->plan->planTree->total_cost;
 
-	for (int i = 0; i < candidates->n && base >= PERFOPT_WHATIF_MIN_COST; i++)
+	for (int i = 0; i < candidates->n && base >= whatif->least_cost; i++)
 	{
 		const PerfoptCandidate *candidate = &candidates->items[i];
 		double rows = estimated_rows(candidate->relation);
 		double cost;
 
-		if (!is_scanned(work, candidate->relation) || rows < PERFOPT_WHATIF_MIN_ROWS ||
+		if (!is_scanned(work, candidate->relation) || rows < whatif->least_rows ||
 			perfopt_has_index(candidate->relation, candidate->column))
 			continue;
 		cost = whatif->hypopg ? cost_with_index(work, whatif->text, whatif->role, candidate)
@@ -465,7 +465,7 @@ consider_foreign_keys(Work *work, Query *query)
 		double scan;
 		double cost = 0;
 
-		if (estimated_rows(key->column.relation) < PERFOPT_WHATIF_MIN_ROWS)
+		if (estimated_rows(key->column.relation) < work->whatif->least_rows)
 			continue;
 		act_as(work, key->owner);
 		plan_statement(work, key->check, &ignored, &check);

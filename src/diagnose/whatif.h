@@ -24,12 +24,6 @@
 /* Longest time that planning one statement with all its candidates may take. */
 #define PERFOPT_WHATIF_MS 1000
 
-/* Tables with fewer estimated rows are left alone: scanning them is no bottleneck. */
-#define PERFOPT_WHATIF_MIN_ROWS 1000
-
-/* Plans that cost less (planner's units) are left alone too.  Lineage: convention, dexter. */
-#define PERFOPT_WHATIF_MIN_COST 100
-
 typedef enum PerfoptWhatIfState
 {
 	PERFOPT_WHATIF_SKIPPED, /* could not be planned; reason says why */
@@ -44,6 +38,8 @@ typedef struct PerfoptWhatIf
 	Oid role;
 	const char *search_path;
 	const char *hypopg; /* quoted schema of hypopg, NULL when it is not installed */
+	double least_cost;  /* plans that cost less (planner's units) are left alone */
+	double least_rows;  /* tables with fewer (estimated) as well */
 
 	/* answered */
 	PerfoptWhatIfState state;

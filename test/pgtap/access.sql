@@ -61,8 +61,11 @@ INSERT INTO expected
        baseline;
        analysis;
        bottleneck;
-       recommendation',
+       recommendation;
+       finding_setting',
      'SELECT', 'viewer'),
+    ('table', 'finding_setting',
+     'UPDATE', 'operator'),
     ('table', 'baseline',
      'INSERT, DELETE', 'tester'),
     ('table', 'statement_text',
@@ -96,6 +99,7 @@ INSERT INTO expected
        read_source_status();
        external_call_latency(interval);
        bottlenecks(interval,timestamp with time zone);
+       finding_thresholds();
        recommendations(bigint);
        event_json(event);
        edit_distance(text,text);
@@ -218,6 +222,7 @@ INSERT INTO expected
        check_operation();
        check_test_template();
        describe_custom_metric();
+       check_finding_setting();
        checked_level(text);
        target_validator(text[],oid);
        histogram_in(cstring);

@@ -4,6 +4,7 @@
 \set QUIET on
 \set ON_ERROR_STOP on
 SET client_min_messages = warning;
+SET track_io_timing = on;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS dblink;
 CREATE EXTENSION IF NOT EXISTS pg_stat_statements;
