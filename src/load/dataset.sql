@@ -34,8 +34,7 @@ RETURN (pg_catalog.hashint8extended(n, salt) & 2147483647)::float8 / 2147483648;
 COMMENT ON FUNCTION perfopt.dataset_share(bigint, bigint) IS
   'Reproducible pseudo-random share of [0, 1) for a number, for filling datasets; another salt gives an independent one. Example: SELECT perfopt.dataset_share(42, 1);';
 
--- Compiling a statement takes longer than its expressions gain by it, even over a million rows.  And a plan
--- for given values would hold a flat copy of each array below, to be read from its beginning for each row.
+-- A plan for given values would hold a flat copy of each array below, to be read from its beginning for each row.
 CREATE FUNCTION perfopt.dataset_integration(schema text, scale int) RETURNS void
   LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp
@@ -54,7 +53,7 @@ DECLARE
   day float8 := 86400;
   now float8 := extract(epoch FROM now());
 
-  -- Making a document takes longer than all else of its row, so rows take theirs from these.
+  -- Making a document takes nearly half of what an insert does, so rows take theirs from these.
   attributes jsonb[];
   payloads jsonb[];
 BEGIN
