@@ -1,7 +1,7 @@
 -- Thresholds, alerts and health as they read in psql.
 SET timezone = 'UTC';
 SELECT name, metric, measure, period, operator, warning, critical, hold, cooldown, lineage FROM perfopt.threshold WHERE builtin ORDER BY name COLLATE "C";
-SELECT source_metric, target_metric, equal_labels FROM perfopt.inhibition ORDER BY source_metric COLLATE "C", target_metric COLLATE "C";
+SELECT source_metric, source_labels, target_metric, target_labels, equal_labels FROM perfopt.inhibition ORDER BY source_metric COLLATE "C", target_metric COLLATE "C", source_labels::text COLLATE "C", target_labels::text COLLATE "C";
 SELECT perfopt.threshold_name('redis_ping_seconds', 'p95', '5 min', '{"target": "cache"}', '>=') AS name;
 SELECT perfopt.edit_distance('node_laod1', 'node_load1') AS letters;
 SELECT perfopt.acknowledge_alert(-1);

@@ -85,6 +85,15 @@ INSERT INTO perfopt.inhibition (source_metric, target_metric, equal_labels, buil
   ('redis_up', 'redis_rdb_last_bgsave_ok', '{target}', true),
   ('pg_session_oldest_idle_in_xact_seconds', 'pg_lock_wait_max_seconds', '{}', true);
 
+-- Findings: causes speak for their symptoms, along the chain that diagnosis charges samples along.
+INSERT INTO perfopt.inhibition (source_metric, source_labels, target_metric, target_labels, builtin)
+SELECT 'perfopt_finding_impact_ratio', jsonb_build_object('finding', c.cause), 'perfopt_finding_impact_ratio',
+       jsonb_build_object('finding', c.symptom), true
+FROM (VALUES ('external_latency', 'call_inside_transaction'), ('call_inside_transaction', 'idle_in_transaction'),
+             ('idle_in_transaction', 'lock_contention'), ('lock_contention', 'ddl_lock_queue'),
+             ('idle_in_transaction', 'xmin_horizon_held'), ('missing_index', 'cpu_saturation'),
+             ('cache_down', 'cache_low_hit_ratio')) AS c (cause, symptom);
+
 CREATE TRIGGER check_threshold BEFORE INSERT OR UPDATE ON perfopt.threshold
   FOR EACH ROW EXECUTE FUNCTION perfopt.check_threshold();
 

@@ -109,6 +109,10 @@ extern void perfopt_watcher_load(PerfoptWatcher *watcher, TimestampTz now);
 extern void perfopt_watcher_meet(PerfoptWatcher *watcher, const int *series, int n,
 								 TimestampTz now);
 
+/* A new watch, in the current memory context. */
+extern PerfoptWatch *perfopt_watch_make(PerfoptWatcher *watcher, PerfoptRule *rule, int series_id,
+										const char *labels);
+
 /*
  * A sample of a watch's series: works out what the rule compares.  elapsed_s is the time that a counter
  * has grown in, NAN where only the time of the sample before tells.
