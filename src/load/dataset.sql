@@ -258,6 +258,9 @@ BEGIN
   EXECUTE format('COMMENT ON SCHEMA %I IS %L', name,
                  format('perfopt dataset (template %s, scale %s); remove it with perfopt.drop_dataset', template, scale));
   PERFORM perfopt.dataset_integration(name, scale);
+
+  -- At the transaction's end, so that what it was filled with is not taken for operations afterwards.
+  PERFORM pg_stat_force_next_flush();
   INSERT INTO perfopt.dataset (name, template, scale, schema) VALUES (name, template, scale, name);
 END
 $$;
