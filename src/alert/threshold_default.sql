@@ -122,3 +122,4 @@ CREATE TRIGGER check_inhibition BEFORE INSERT OR UPDATE ON perfopt.inhibition
 SELECT pg_catalog.pg_extension_config_dump('perfopt.threshold', 'WHERE NOT builtin OR set_by IS NOT NULL');
 SELECT pg_catalog.pg_extension_config_dump('perfopt.inhibition', 'WHERE NOT builtin');
 SELECT pg_catalog.pg_extension_config_dump('perfopt.silence', '');
+SELECT pg_catalog.pg_extension_config_dump('perfopt.silence_silence_id_seq', '');

@@ -179,5 +179,6 @@ sql -c 'CREATE DATABASE copy'
 PGHOST=${CLUSTER_SOCKET[main]} PGPORT=${CLUSTER_PORT[main]} PGUSER=postgres "$(pg_bindir)/pg_dump" postgres >"$dir/dump.sql"
 is "the dump is restored without an error" "$(cluster_psql main -q -d copy -v ON_ERROR_STOP=1 -f "$dir/dump.sql" 2>&1 >/dev/null)" ""
 is "with all that was set" "$(facts copy)" "$(facts postgres)"
+is "and further silences have numbers of their own" "$(cluster_psql main -At -d copy -c "SELECT perfopt.silence_alerts(NULL, '{}', now() + interval '1 hour') > min(silence_id) FROM perfopt.silence")" t
 
 done_testing
