@@ -23,6 +23,7 @@
 #include "compat.h"
 #include "collect/calls.h"
 #include "collect/collect.h"
+#include "collect/cycle.h"
 #include "collect/loop.h"
 #include "collect/prober.h"
 #include "collect/status.h"
@@ -33,7 +34,6 @@
 #define MAINTAIN_INTERVAL_MS (60 * 1000)
 #define MINUTE_MS (55 * 1000) /* every other cycle, be it a moment early */
 #define MAX_SOURCES 32
-#define MAX_DUTIES 8
 #define MAX_LABELS 8
 
 static const PerfoptSource collector_sources[] = {
@@ -79,9 +79,6 @@ static const PerfoptSource collector_sources[] = {
 	  &perfopt_custom_nmetrics },
 };
 
-/* The context to return to after a source's own transaction. */
-static MemoryContext cycle_context = NULL;
-
 /* What the running source said that it lacks, in the cycle's context. */
 static const char *lacking = NULL;
 
@@ -109,28 +106,12 @@ extension_problem(PerfoptExtensionState state)
 	return NULL;
 }
 
-static void
-begin_transaction(void)
-{
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-}
-
-static void
-commit_transaction(void)
-{
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(cycle_context);
-}
-
 void
 perfopt_collect_begin_sql(void)
 {
 	const char *problem;
 
-	begin_transaction();
+	perfopt_cycle_begin();
 	problem = extension_problem(perfopt_extension_hold());
 	if (problem != NULL)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("%s", problem)));
@@ -141,7 +122,7 @@ void
 perfopt_collect_end_sql(void)
 {
 	SPI_finish();
-	commit_transaction();
+	perfopt_cycle_commit();
 }
 
 /* Numbers come in several types; numeric is what sums and ages become. */
@@ -285,19 +266,10 @@ perfopt_collect_query(PerfoptBatch *batch, const char *sql, const PerfoptMetric 
 	SPI_freetuptable(SPI_tuptable);
 }
 
-static double
-clock_ms(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return now.tv_sec * 1e3 + now.tv_nsec / 1e6;
-}
-
 void
 perfopt_collect_absent(const char *lacks)
 {
-	lacking = MemoryContextStrdup(cycle_context, lacks);
+	lacking = MemoryContextStrdup(perfopt_cycle_context, lacks);
 }
 
 /* How a source fares in this cycle. */
@@ -310,31 +282,12 @@ typedef struct SourceRun
 	double wall_ms;
 } SourceRun;
 
-/*
- * In a PG_CATCH: cleans up and returns what went wrong.  The cycle goes on; if it was cancelled because
- * its time was up, what is left of it has a short time of its own.
- */
-static char *
-caught_error(void)
-{
-	ErrorData *edata;
-
-	MemoryContextSwitchTo(cycle_context);
-	edata = CopyErrorData();
-	FlushErrorState();
-	AbortCurrentTransaction();
-	MemoryContextSwitchTo(cycle_context);
-	if (!get_timeout_active(STATEMENT_TIMEOUT))
-		enable_timeout_after(STATEMENT_TIMEOUT, perfopt_worker_deadline_ms(0));
-	return edata->message;
-}
-
 /* Its start where there is a loop, else its collect. */
 static void
 run_source(const PerfoptSource *source, SourceRun *run, PerfoptLoop *loop, PerfoptBatch *batch)
 {
-	const double wall_from = clock_ms(CLOCK_MONOTONIC);
-	const double cpu_from = clock_ms(CLOCK_PROCESS_CPUTIME_ID);
+	const double wall_from = perfopt_cycle_clock_ms(CLOCK_MONOTONIC);
+	const double cpu_from = perfopt_cycle_clock_ms(CLOCK_PROCESS_CPUTIME_ID);
 	char *volatile error = NULL;
 
 	lacking = NULL;
@@ -348,13 +301,13 @@ run_source(const PerfoptSource *source, SourceRun *run, PerfoptLoop *loop, Perfo
 	}
 	PG_CATCH();
 	{
-		error = caught_error();
+		error = perfopt_cycle_caught_error();
 	}
 	PG_END_TRY();
 	run->error = error;
 	run->lacking = lacking;
-	run->cpu_ms += clock_ms(CLOCK_PROCESS_CPUTIME_ID) - cpu_from;
-	run->wall_ms += clock_ms(CLOCK_MONOTONIC) - wall_from;
+	run->cpu_ms += perfopt_cycle_clock_ms(CLOCK_PROCESS_CPUTIME_ID) - cpu_from;
+	run->wall_ms += perfopt_cycle_clock_ms(CLOCK_MONOTONIC) - wall_from;
 }
 
 static void
@@ -384,7 +337,7 @@ batch_of(const char *writer)
 PerfoptBatch *
 perfopt_collect_batch(const char *writer)
 {
-	MemoryContext oldcontext = MemoryContextSwitchTo(cycle_context);
+	MemoryContext oldcontext = MemoryContextSwitchTo(perfopt_cycle_context);
 	PerfoptBatch *batch = batch_of(pstrdup(writer));
 
 	MemoryContextSwitchTo(oldcontext);
@@ -464,16 +417,16 @@ maintain_store(void)
 {
 	bool ready;
 
-	begin_transaction();
+	perfopt_cycle_begin();
 	ready = perfopt_extension_hold() == PERFOPT_EXTENSION_READY;
 	if (ready)
 		perfopt_store_maintain(false);
-	commit_transaction();
+	perfopt_cycle_commit();
 
-	begin_transaction();
+	perfopt_cycle_begin();
 	if (ready && perfopt_extension_hold() == PERFOPT_EXTENSION_READY)
 		(void) perfopt_store_prune(false);
-	commit_transaction();
+	perfopt_cycle_commit();
 	return ready;
 }
 
@@ -484,9 +437,9 @@ maintenance_is_due(TimestampTz next)
 	TimestampTz now = GetCurrentTimestamp();
 	Oid extension;
 
-	begin_transaction();
+	perfopt_cycle_begin();
 	extension = get_extension_oid("perfopt", true);
-	commit_transaction();
+	perfopt_cycle_commit();
 	if (!OidIsValid(extension) || (maintained == extension && now < next &&
 								   now >= next - MAINTAIN_INTERVAL_MS * INT64CONST(1000)))
 		return false;
@@ -511,7 +464,7 @@ maintain(void)
 	}
 	PG_CATCH();
 	{
-		error = caught_error();
+		error = perfopt_cycle_caught_error();
 	}
 	PG_END_TRY();
 	if (error != NULL)
@@ -559,25 +512,25 @@ perfopt_collect_run(const char *writer, const PerfoptSource *sources, int nsourc
 	TimestampTz now;
 	ListCell *lc;
 
-	cycle_context = CurrentMemoryContext;
+	perfopt_cycle_context = CurrentMemoryContext;
 	batches = NIL;
 
-	begin_transaction();
+	perfopt_cycle_begin();
 	problem = hold_extension(writer);
 	if (problem == NULL)
 		describe_sources(sources, nsources);
-	commit_transaction();
+	perfopt_cycle_commit();
 	if (problem != NULL)
 		return problem;
 
 	now = GetCurrentTimestamp();
 	run_sources(writer, sources, nsources, loop, now);
 
-	begin_transaction();
+	perfopt_cycle_begin();
 	problem = hold_extension(writer);
 	if (problem == NULL)
 		append_batches(writer, now);
-	commit_transaction();
+	perfopt_cycle_commit();
 	if (problem == NULL)
 		foreach (lc, batches)
 			perfopt_store_committed(lfirst(lc));
@@ -633,76 +586,17 @@ perfopt_collect_dimension(const char *source)
 	return dimension != NULL ? dimension : perfopt_prober_dimension(source);
 }
 
-static const PerfoptDuty *duties = NULL;
-static int nduties = 0;
-
-void
-perfopt_collect_set_duties(const PerfoptDuty *table, int n)
-{
-	Assert(n <= MAX_DUTIES);
-	duties = table;
-	nduties = n;
-}
-
-static void
-run_duty(const PerfoptDuty *duty, TimestampTz now)
-{
-	const double wall_from = clock_ms(CLOCK_MONOTONIC);
-	const double cpu_from = clock_ms(CLOCK_PROCESS_CPUTIME_ID);
-	char *volatile error = NULL;
-
-	PG_TRY();
-	{
-		begin_transaction();
-		if (perfopt_extension_hold() == PERFOPT_EXTENSION_READY)
-		{
-			SPI_connect();
-			duty->run(now);
-			SPI_finish();
-		}
-		commit_transaction();
-		if (duty->committed != NULL)
-			duty->committed();
-	}
-	PG_CATCH();
-	{
-		error = caught_error();
-		if (duty->failed != NULL)
-			duty->failed();
-	}
-	PG_END_TRY();
-	perfopt_collect_note(duty->name, "", error, clock_ms(CLOCK_PROCESS_CPUTIME_ID) - cpu_from,
-						 clock_ms(CLOCK_MONOTONIC) - wall_from);
-}
-
-static void
-run_duties(void)
-{
-	static TimestampTz last_run[MAX_DUTIES];
-	TimestampTz now = GetCurrentTimestamp();
-
-	for (int i = 0; i < nduties; i++)
-	{
-		if (duties[i].interval_ms > 0 && !perfopt_worker_asked() && now >= last_run[i] &&
-			!TimestampDifferenceExceeds(last_run[i], now, duties[i].interval_ms))
-			continue;
-		last_run[i] = now;
-		run_duty(&duties[i], now);
-		CHECK_FOR_INTERRUPTS();
-	}
-}
-
 const char *
 perfopt_collector_cycle(void)
 {
 	const char *problem;
 
-	cycle_context = CurrentMemoryContext;
+	perfopt_cycle_context = CurrentMemoryContext;
 	maintain();
 	problem =
 		perfopt_collect_run("collector", collector_sources, lengthof(collector_sources), NULL);
 	if (problem == NULL)
-		run_duties();
+		perfopt_cycle_run_duties();
 	else
 	{
 		/* Nobody will ask for what was sampled while there is nowhere to keep it. */
