@@ -296,7 +296,8 @@ detect_cache_persistence(PerfoptDiagnosis *diagnosis)
 		PerfoptSeries *saved = perfopt_facts_twin(facts, "redis_rdb_last_bgsave_ok", s);
 		PerfoptSeries *delayed = perfopt_facts_twin(facts, "redis_aof_delayed_fsync_total", s);
 		bool failed = saved && saved->last == 0;
-		bool held_up = delayed && delayed->sum >= perfopt_limit(diagnosis, &delayed_fsyncs);
+		double delays = delayed ? delayed->sum : NAN;
+		bool held_up = delays >= perfopt_limit(diagnosis, &delayed_fsyncs);
 		char *target;
 		PerfoptFinding *finding;
 
@@ -312,10 +313,10 @@ detect_cache_persistence(PerfoptDiagnosis *diagnosis)
 						   target)
 				: psprintf("Cache %s held up writes %.0f times until its append-only file was "
 						   "synced: its disk is too slow.",
-						   target, delayed->sum);
+						   target, delays);
 		perfopt_evidence_text(finding, "target", target);
 		perfopt_evidence_number(finding, "last_save_ok", saved ? saved->last : NAN);
-		perfopt_evidence_number(finding, "delayed_fsyncs", delayed ? delayed->sum : NAN);
+		perfopt_evidence_number(finding, "delayed_fsyncs", delays);
 		perfopt_evidence_series(finding, facts, failed ? saved : delayed);
 	}
 }

@@ -92,10 +92,14 @@ detect_validation_failures(PerfoptDiagnosis *diagnosis)
 	{
 		PerfoptSeries *all =
 			perfopt_facts_twin(facts, "integration_validation_operations_total", s);
-		double share = all && all->sum > 0 ? s->sum / all->sum : NAN;
-		double usual = all && all->past.sum > 0 ? s->past.sum / all->past.sum : NAN;
 		PerfoptFinding *finding;
+		double share;
+		double usual;
 
+		if (all == NULL || !(all->sum > 0))
+			continue;
+		share = s->sum / all->sum;
+		usual = all->past.sum > 0 ? s->past.sum / all->past.sum : NAN;
 		if (s->sum < perfopt_limit(diagnosis, &failed_floor) ||
 			!(share >= perfopt_limit(diagnosis, &failed_share)) ||
 			share < perfopt_limit(diagnosis, &failed_factor) * usual)

@@ -58,9 +58,12 @@ detect_listen_overflow(PerfoptDiagnosis *diagnosis)
 {
 	PerfoptFacts *facts = diagnosis->facts;
 	PerfoptSeries *lost = perfopt_facts_series(facts, "node_tcp_listen_overflows_total", NULL);
-	double per_minute = lost && lost->seconds > 0 ? 60 * lost->sum / lost->seconds : NAN;
 	PerfoptFinding *finding;
+	double per_minute;
 
+	if (lost == NULL)
+		return;
+	per_minute = 60 * lost->sum / lost->seconds;
 	if (!(per_minute > perfopt_limit(diagnosis, &overflow_rate)) ||
 		lost->sum < perfopt_limit(diagnosis, &overflow_floor))
 		return;

@@ -79,7 +79,7 @@ index_evidence(PerfoptFinding *finding, char *const *row)
 {
 	perfopt_evidence_text(finding, "index", row[0]);
 	perfopt_evidence_text(finding, "table", row[1]);
-	perfopt_evidence_number(finding, "size_bytes", atof(row[2]));
+	perfopt_evidence_number(finding, "size_bytes", strtod(row[2], NULL));
 	perfopt_evidence_text(
 		finding, "sql",
 		psprintf("SELECT indexrelid::regclass, indisvalid, pg_get_indexdef(indexrelid) "
@@ -123,7 +123,7 @@ detect_duplicate_index(PerfoptDiagnosis *diagnosis)
 	n = ask(duplicate_query, 4, &rows);
 	for (int i = 0; i < n; i++)
 	{
-		double mib = atof(rows[i][2]) / MIB;
+		double mib = strtod(rows[i][2], NULL) / MIB;
 		PerfoptFinding *finding =
 			perfopt_finding_add(diagnosis,
 								mib >= perfopt_limit(diagnosis, &duplicate_mib) ? PERFOPT_WARNING
@@ -217,7 +217,7 @@ detect_unused_index(PerfoptDiagnosis *diagnosis)
 		PerfoptFinding *finding;
 		double seen_days;
 
-		if (s == NULL || atof(rows[i][2]) < least)
+		if (s == NULL || strtod(rows[i][2], NULL) < least)
 			continue;
 		/* An hour of slack, as the oldest rollup begins on the hour. */
 		perfopt_facts_read_past(facts, &s, 1, days * SECS_PER_DAY + SECS_PER_HOUR);
@@ -228,7 +228,7 @@ detect_unused_index(PerfoptDiagnosis *diagnosis)
 		finding->root_cause = psprintf(
 			"Index %s of table %s (%.0f MiB) was not scanned once in the %.1f days that it was "
 			"watched, and neither is it there for a constraint%s.",
-			rows[i][0], rows[i][1], atof(rows[i][2]) / MIB, seen_days,
+			rows[i][0], rows[i][1], strtod(rows[i][2], NULL) / MIB, seen_days,
 			standbys ? "; whether standbys use it is not known here" : "");
 		index_evidence(finding, rows[i]);
 		perfopt_evidence_number(finding, "days", seen_days);

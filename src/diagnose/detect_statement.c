@@ -8,6 +8,8 @@
 
 #include "commands/dbcommands.h"
 
+#include "utils/timestamp.h"
+
 #include "diagnose/diagnose.h"
 
 static const PerfoptThreshold top_share = { "share", "share of DB time of one statement", 0.2,
@@ -180,6 +182,38 @@ measure_change(const PerfoptDiagnosis *diagnosis, const PerfoptStatement *statem
 		   rows_now <= Max(rows_before * perfopt_limit(diagnosis, &regression_rows), 1);
 }
 
+/*
+ * What the statements did before that spent more than the limit altogether, and so can have spent it more
+ * than before; the others are not worth the reading.
+ */
+static void
+read_history(const PerfoptDiagnosis *diagnosis)
+{
+	static const char *const metrics[] = { "pg_statement_calls_total",
+										   "pg_statement_exec_seconds_total",
+										   "pg_statement_rows_total",
+										   "pg_statement_shared_read_blocks_total" };
+	PerfoptFacts *facts = diagnosis->facts;
+	PerfoptSeries *series[PERFOPT_FACTS_STATEMENTS * lengthof(metrics)];
+	int n = 0;
+
+	for (int i = 0; i < facts->nstatements; i++)
+	{
+		PerfoptSeries *exec =
+			statement_series(facts, "pg_statement_exec_seconds_total", &facts->statements[i]);
+
+		if (exec == NULL || exec->sum <= perfopt_limit(diagnosis, &regression_seconds))
+			continue;
+		for (int m = 0; m < lengthof(metrics); m++)
+		{
+			series[n] = perfopt_facts_twin(facts, metrics[m], exec);
+			if (series[n] != NULL)
+				n++;
+		}
+	}
+	perfopt_facts_read_past(facts, series, n, SECS_PER_DAY);
+}
+
 static double
 weigh_change(const PerfoptFacts *facts, const PerfoptActivity *activity, const void *arg)
 {
@@ -194,7 +228,10 @@ detect_plan_regression(PerfoptDiagnosis *diagnosis)
 {
 	PerfoptFacts *facts = diagnosis->facts;
 
-	for (int i = 0; facts->measurable && i < facts->nstatements; i++)
+	if (!facts->measurable)
+		return;
+	read_history(diagnosis);
+	for (int i = 0; i < facts->nstatements; i++)
 	{
 		Change change;
 		PerfoptShare share;

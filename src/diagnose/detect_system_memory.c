@@ -68,9 +68,10 @@ detect_os_memory_pressure(PerfoptDiagnosis *diagnosis)
 	finding->root_cause = psprintf(
 		"Memory is scarce:%s%s%s. The page cache shrinks first, so reads become slower; then the "
 		"system swaps or kills.",
-		isnan(ratio) ? ""
-					 : psprintf(" %.0f MiB of %.0f MiB (%.0f %%) were available on average",
-								bytes / MIB, total->last / MIB, 100 * ratio),
+		total == NULL || isnan(ratio)
+			? ""
+			: psprintf(" %.0f MiB of %.0f MiB (%.0f %%) were available on average", bytes / MIB,
+					   total->last / MIB, 100 * ratio),
 		isnan(ratio) || isnan(waiting) ? "" : ", and",
 		isnan(waiting)
 			? ""
@@ -90,9 +91,12 @@ detect_swapping(PerfoptDiagnosis *diagnosis)
 	PerfoptFacts *facts = diagnosis->facts;
 	PerfoptSeries *out = perfopt_facts_series(facts, "node_vmstat_pswpout_total", NULL);
 	double in = perfopt_facts_rate(facts, "node_vmstat_pswpin_total");
-	double rate = out && out->seconds > 0 ? out->sum / out->seconds : NAN;
 	PerfoptFinding *finding;
+	double rate;
 
+	if (out == NULL)
+		return;
+	rate = out->sum / out->seconds;
 	if (!(rate >= perfopt_limit(diagnosis, &swap_pages)) ||
 		out->nonzero < perfopt_limit(diagnosis, &swap_samples))
 		return;

@@ -133,13 +133,16 @@ detect_autovacuum_lag(PerfoptDiagnosis *diagnosis)
 		 (s = perfopt_facts_series(facts, "pg_table_dead_tuples", s)) != NULL;)
 	{
 		PerfoptSeries *live = perfopt_facts_twin(facts, "pg_table_live_tuples", s);
-		double trigger =
-			perfopt_setting("autovacuum_vacuum_threshold") +
-			perfopt_setting("autovacuum_vacuum_scale_factor") * (live ? live->max : NAN);
-		double times = s->min / trigger;
-		char *table;
 		PerfoptFinding *finding;
+		double trigger;
+		double times;
+		char *table;
 
+		if (live == NULL)
+			continue;
+		trigger = perfopt_setting("autovacuum_vacuum_threshold") +
+				  perfopt_setting("autovacuum_vacuum_scale_factor") * live->max;
+		times = s->min / trigger;
 		if (!(times >= perfopt_limit(diagnosis, saturated ? &lag_trigger : &lag_far)) ||
 			s->seconds < perfopt_limit(diagnosis, &lag_seconds) ||
 			s->min < perfopt_limit(diagnosis, &lag_rows))

@@ -26,10 +26,6 @@ typedef struct MetricEntry
 } MetricEntry;
 
 static const char *const compared[] = {
-	"pg_statement_calls_total",
-	"pg_statement_exec_seconds_total",
-	"pg_statement_rows_total",
-	"pg_statement_shared_read_blocks_total",
 	"node_disk_reads_total",
 	"node_disk_read_time_seconds_total",
 	"external_call_duration_seconds_sum",
