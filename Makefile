@@ -59,7 +59,7 @@ ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation --outputdir=output_iso
 endif
 EXTRA_CLEAN += output_iso tmp_check_iso
 
-PG_CPPFLAGS = -I$(srcdir)/src -I$(libpq_srcdir)
+PG_CPPFLAGS = -I$(srcdir)/src -I$(libpq_srcdir) -DPERFOPT_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS = -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
 srcdir = .
 
@@ -118,7 +118,6 @@ include $(PGXS)
 
 $(OBJS) $(GATEWAY_OBJS): $(wildcard $(srcdir)/src/*.h $(srcdir)/src/*/*.h)
 
-$(GATEWAY_OBJS): override CPPFLAGS += -DPERFOPT_VERSION='"$(EXTVERSION)"'
 perfopt-gateway: $(GATEWAY_OBJS)
 	$(CC) $(CFLAGS) $^ $(LDFLAGS) $(LDFLAGS_EX) $(GATEWAY_LINK) -o $@
 

@@ -371,6 +371,7 @@ gateway_start()
 		cat "$dir.log" >&2
 		return 1
 	fi
+	# shellcheck disable=SC2034 # for the callers
 	GATEWAY_URL[$name]=$(sed -n 's|.* listens on \(http[^ ]*[0-9]\)/$|\1|p' "$dir.log" | head -n 1)
 }
 

@@ -27,7 +27,7 @@ typedef struct PerfoptExchange
 	size_t bytes; /* of the answer's body */
 } PerfoptExchange;
 
-extern void perfopt_dispatch_begin(const PerfoptSettings *settings);
+extern void perfopt_dispatch_begin(const PerfoptSettings *given);
 
 extern enum MHD_Result perfopt_dispatch(PerfoptExchange *exchange,
 										struct MHD_Connection *connection, double now);

@@ -10,7 +10,7 @@
 #include "gateway/pool.h"
 
 /* Once, before all else: at most so many streams at a time. */
-extern void perfopt_events_begin(int most);
+extern void perfopt_events_begin(int given);
 
 /*
  * A response that streams; NULL, with the problem. `last_id` is the number of the last event that

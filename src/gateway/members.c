@@ -256,7 +256,7 @@ skip_nested(Reader *reader)
 				return fail(reader, "it is nested too deeply");
 			closing[depth++] = c == '{' ? '}' : ']';
 		}
-		else if ((c == '}' || c == ']') && c != closing[--depth])
+		else if ((c == '}' || c == ']') && (depth == 0 || c != closing[--depth]))
 			return fail(reader, "brackets do not match");
 		reader->p++;
 	} while (depth > 0);

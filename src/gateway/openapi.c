@@ -160,7 +160,7 @@ put_operation(PerfoptText *json, const PerfoptRoute *route)
 	char method[8] = "";
 
 	perfopt_route_group(route, group, sizeof(group));
-	for (int i = 0; route->method[i] != '\0' && i < 7; i++)
+	for (int i = 0; i < 7 && route->method[i] != '\0'; i++)
 		method[i] = (char) tolower((unsigned char) route->method[i]);
 	perfopt_text_format(json, "\"%s\": {\"operationId\": \"", method);
 	put_operation_id(json, route);

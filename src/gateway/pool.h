@@ -21,7 +21,7 @@
 typedef struct PerfoptSession PerfoptSession;
 
 /* Once, before all else. Ends the program when the dsn is malformed. */
-extern void perfopt_pool_begin(const PerfoptSettings *settings);
+extern void perfopt_pool_begin(const PerfoptSettings *given);
 
 /*
  * A session of an identity; NULL, with the problem, when it can't be had. Waits some seconds while

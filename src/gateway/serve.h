@@ -8,7 +8,7 @@
 #include "gateway/settings.h"
 
 /* Begins to serve, or ends the program with a message. */
-extern void perfopt_serve_begin(const PerfoptSettings *settings);
+extern void perfopt_serve_begin(const PerfoptSettings *given);
 
 /* Something to do about once a second. */
 extern void perfopt_serve_tidy(void);

@@ -29,7 +29,9 @@ work=$(mktemp -d)
 artefacts=${PERFOPT_ARTEFACTS:-$work/screenshots}
 mkdir -p "$artefacts"
 cp "$here"/* "$work"
-(cd "$work" && npm ci --ignore-scripts --no-audit --no-fund >"$work/npm.log" 2>&1) || { cat "$work/npm.log" >&2; die "npm could not install playwright-core"; }
+(cd "$work" && npm ci --ignore-scripts --no-audit --no-fund >"$work/npm.log" 2>&1) || { cat "$work/npm.log" >&2; die "npm could not install what the tests need"; }
+curl -s "${GATEWAY_URL[main]}/openapi.json" >"$work/openapi.json"
+ok "/openapi.json is valid OpenAPI 3.1" "$work/node_modules/.bin/validate-api" "$work/openapi.json"
 while read -r line; do
 	case "$line" in
 		"ok "*) pass "${line#ok }" ;;

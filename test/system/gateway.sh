@@ -158,6 +158,26 @@ open=$(curl -si -H 'Accept: application/openmetrics-text' -u vera:vera-pw "$url/
 like "OpenMetrics is spoken when asked for" "$open" '^Content-Type: application/openmetrics-text; version=1.0.0'
 is "and ends as it must" "$(tail -n 1 <<<"$open")" '# EOF'
 
+if command -v prometheus >/dev/null 2>&1; then
+	prometheus_port=$(free_port)
+	as_server_user sh -c 'cat >"$1"' sh "$dir/prometheus.yml" <<-END
+		scrape_configs:
+		  - job_name: perfopt
+		    scrape_interval: 1s
+		    authorization: {credentials: 0123456789abcdef-prometheus}
+		    static_configs: [{targets: ['${url#http://}']}]
+	END
+	# It ends by itself should this test be ended early.
+	as_server_user sh -c 'echo $$ >"$1"; shift; exec "$@"' sh "$dir/prometheus.pid" timeout 60 prometheus --config.file="$dir/prometheus.yml" --storage.tsdb.path="$dir/prometheus" \
+		--web.listen-address="127.0.0.1:$prometheus_port" >/dev/null 2>&1 &
+	scraped() { [ "$(curl -s "http://127.0.0.1:$prometheus_port/api/v1/query?query=$1" | json 'd["data"]["result"][0]["value"][1]')" = "$2" ]; }
+	ok "a real Prometheus scrapes it" wait_until 30 scraped up 1
+	ok "and has the values" wait_until 10 scraped shop_queue_length 17
+	kill "$(cat "$dir/prometheus.pid")"
+else
+	skip "no prometheus here" 2
+fi
+
 # Nobody else suffers
 port=${url##*:}
 exec 8<>"/dev/tcp/127.0.0.1/$port"
