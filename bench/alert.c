@@ -70,7 +70,7 @@ wait_for(PGconn *conn, const char *word)
 int
 main(int argc, char **argv)
 {
-	int n = argc > 1 ? atoi(argv[1]) : 50;
+	int n = argc > 1 ? (int) strtol(argv[1], NULL, 10) : 50;
 	PGconn *conn = PQconnectdb("");
 
 	if (PQstatus(conn) != CONNECTION_OK)

@@ -47,7 +47,7 @@ typedef struct PerfoptDuty
 } PerfoptDuty;
 
 /* At _PG_init: static tables of rooms that this one knows nothing of. */
-extern void perfopt_collect_set_duties(const PerfoptDuty *duties, int nduties);
+extern void perfopt_collect_set_duties(const PerfoptDuty *table, int ntable);
 extern void perfopt_prober_set_sources(const PerfoptSource *const *sources, int nsources);
 
 /* The dimension of a source, of the collector or the prober, or NULL. */

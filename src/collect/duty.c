@@ -18,11 +18,11 @@ static const PerfoptDuty *duties = NULL;
 static int nduties = 0;
 
 void
-perfopt_collect_set_duties(const PerfoptDuty *table, int n)
+perfopt_collect_set_duties(const PerfoptDuty *table, int ntable)
 {
-	Assert(n <= MAX_DUTIES);
+	Assert(ntable <= MAX_DUTIES);
 	duties = table;
-	nduties = n;
+	nduties = ntable;
 }
 
 static void

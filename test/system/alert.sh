@@ -49,7 +49,7 @@ record 1
 sql -c "SELECT perfopt.set_threshold('shop_queue_length', '>', 80, 95, cooldown => '1 s')" >/dev/null
 
 # NOTIFY: a session that listens is told of the alert's whole life.
-cat >"$dir/listen.sql" <<'END'
+cat >"$dir/listen.sql" <<'SQL'
 LISTEN perfopt_event;
 \echo listening
 DO $$ BEGIN
@@ -60,7 +60,7 @@ DO $$ BEGIN
   END LOOP;
 END $$;
 SELECT 'done';
-END
+SQL
 chmod 644 "$dir/listen.sql"
 cluster_psql main -At -f "$dir/listen.sql" >"$dir/listened" 2>&1 &
 echo $! >"$dir/listener.pid"

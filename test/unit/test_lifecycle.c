@@ -132,7 +132,7 @@ cooldown_holds_back_the_next(void **state)
 static void
 flapping_is_damped(void **state)
 {
-	double minute = 0;
+	int minute = 0;
 	int fired = 0;
 	int resolved = 0;
 
@@ -143,7 +143,7 @@ flapping_is_damped(void **state)
 	/* Up and down each minute for two hours. */
 	for (; minute < 120; minute++)
 	{
-		const char *letters = steps(minute, (int) minute % 2 == 0 ? 90 : 10);
+		const char *letters = steps(minute, minute % 2 == 0 ? 90 : 10);
 
 		fired += strchr(letters, 'f') != NULL;
 		resolved += strchr(letters, 'r') != NULL;
