@@ -276,7 +276,7 @@ SELECT is((SELECT count(*) FROM perfopt.test_run WHERE scenario = 'compare_real'
 SELECT is((SELECT count(DISTINCT config -> 'options' ->> 'seed') FROM perfopt.test_run WHERE scenario = 'compare_real' AND run_id >= :slow), 3::bigint,
   'with seeds of their own');
 CREATE TEMP TABLE told AS SELECT extra::jsonb AS event FROM dblink_get_notify('compare') WHERE notify_name = 'perfopt_event' AND extra::jsonb ->> 'kind' = 'regression';
-SELECT is((SELECT event -> 'detail' - 'rows' - 'count' FROM told), jsonb_build_object('run_id', :slow, 'scenario', 'compare_real', 'baseline', 'compare_real'), 'whoever listens is told');
+SELECT is((SELECT (event -> 'detail') - 'rows' - 'count' FROM told), jsonb_build_object('run_id', :slow, 'scenario', 'compare_real', 'baseline', 'compare_real'), 'whoever listens is told');
 SELECT ok((SELECT event -> 'detail' -> 'rows' @> '[{"operation": "nap", "metric": "throughput"}]' AND (event -> 'detail' ->> 'count')::int = jsonb_array_length(event -> 'detail' -> 'rows') FROM told),
   'what became slower');
 
