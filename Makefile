@@ -37,6 +37,9 @@ SQL_PIECES = $(wildcard \
 	src/alert/delivery.sql \
 	src/diagnose/diagnose.sql \
 	src/advise/advise.sql \
+	src/advise/track.sql \
+	src/advise/plan.sql \
+	src/advise/cost.sql \
 	src/alert/health.sql \
 	src/privileges.sql)
 

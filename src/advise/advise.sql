@@ -108,13 +108,17 @@ BEGIN
             HINT = 'SELECT analysis_id, analyzed_at FROM perfopt.analysis lists them.';
   END IF;
   RETURN QUERY
-    SELECT r.* FROM perfopt.recommendation r WHERE r.analysis_id = asked ORDER BY r.rank;
+    SELECT r.* FROM perfopt.recommendation r
+    WHERE r.analysis_id = asked
+      -- what somebody has created since is not advised any more
+      AND NOT (r.state IN ('proposed', 'accepted') AND perfopt.existing_index(r.action_sql) IS NOT NULL)
+    ORDER BY r.rank;
   IF NOT FOUND THEN
     RAISE NOTICE 'analysis % found nothing to improve', asked;
   END IF;
 END $$;
 COMMENT ON FUNCTION perfopt.recommendations(bigint) IS
-  'The recommendations of an analysis (default: the latest), best first. Example: SELECT rank, title, impact_pct, action_sql, revert_sql FROM perfopt.recommendations();';
+  'The recommendations of an analysis (default: the latest), best first; without those to create an index that is there by now. Example: SELECT rank, title, impact_pct, action_sql, revert_sql FROM perfopt.recommendations();';
 
 CREATE FUNCTION perfopt.accept_recommendation(recommendation_id bigint, note text DEFAULT NULL)
 RETURNS void
