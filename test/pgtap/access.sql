@@ -61,8 +61,14 @@ INSERT INTO expected
        baseline;
        analysis;
        bottleneck;
-       recommendation',
+       recommendation;
+       recommendation_history;
+       application;
+       plan_step;
+       cost_rate',
      'SELECT', 'viewer'),
+    ('table', 'cost_rate',
+     'INSERT, UPDATE, DELETE', 'operator'),
     ('table', 'baseline',
      'INSERT, DELETE', 'tester'),
     ('table', 'statement_text',
@@ -84,7 +90,9 @@ INSERT INTO expected
        operation_operation_id_seq;
        test_run_run_id_seq;
        analysis_analysis_id_seq;
-       recommendation_recommendation_id_seq',
+       recommendation_recommendation_id_seq;
+       recommendation_history_history_id_seq;
+       application_application_id_seq',
      'USAGE', 'nobody'),
     ('function', 'checked_metric(text);
        checked_dimension(text);
@@ -97,6 +105,17 @@ INSERT INTO expected
        external_call_latency(interval);
        bottlenecks(interval,timestamp with time zone);
        recommendations(bigint);
+       can_become(text,text);
+       checked_recommendation(bigint);
+       action_statements(text);
+       is_applicable(text);
+       existing_index(text);
+       locks_of(text,boolean);
+       describe_action(text);
+       planned_steps(recommendation);
+       implementation_plan(bigint);
+       investment(numeric,numeric,numeric);
+       cost_analysis(bigint,numeric);
        event_json(event);
        edit_distance(text,text);
        nearest_metrics(text);
@@ -195,13 +214,26 @@ INSERT INTO expected
        end_silence(bigint);
        evaluate_alerts(timestamp with time zone);
        accept_recommendation(bigint,text);
-       dismiss_recommendation(bigint,text)',
+       dismiss_recommendation(bigint,text);
+       mark_implemented(bigint,text);
+       settle_applications();
+       start_application(bigint,boolean,integer);
+       apply_recommendation(bigint,boolean,interval);
+       revert_recommendation(bigint,boolean,interval);
+       wait_application(bigint,interval,text)',
      'EXECUTE', 'operator'),
     ('function', 'grant_access(regrole,text);
        revoke_access(regrole,text)',
      'EXECUTE', 'admin'),
     ('function', 'access_command(text,access_rule,regrole);
        store_handler();
+       set_recommendation_state(bigint,text,text,text);
+       order_application(bigint,boolean,integer,text);
+       take_application(bigint);
+       note_application(bigint,integer,text,boolean);
+       note_state();
+       write_plan();
+       check_currency();
        check_threshold();
        check_inhibition();
        alerting_changed();

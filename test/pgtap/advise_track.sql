@@ -5,7 +5,7 @@ SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS dblink;
 CREATE EXTENSION IF NOT EXISTS perfopt;
-SELECT * FROM no_plan();
+SELECT plan(64);
 
 CREATE ROLE advise_operator LOGIN;
 CREATE ROLE advise_group;
@@ -61,14 +61,14 @@ SELECT is((SELECT count(*) FROM perfopt.application WHERE recommendation_id = :i
 
 -- What the transaction took back is not done.
 BEGIN;
-SELECT application_id AS app FROM perfopt.apply_recommendation(:i, false) \gset
+SELECT max(application_id) AS app FROM perfopt.apply_recommendation(:i, false) \gset
 ROLLBACK;
 SELECT pg_sleep(0.5) \g /dev/null
 SELECT hasnt_index('advise_shop', 'item', 'item_shelf_idx', 'what was rolled back is not applied');
 
 -- An index, by a worker.
-SELECT application_id AS app FROM perfopt.apply_recommendation(:i, false) \gset
-CALL perfopt.wait_application(:app, '30 s');
+SELECT max(application_id) AS app FROM perfopt.apply_recommendation(:i, false) \gset
+CALL perfopt.wait_application(:app, '30 s') \g /dev/null
 SELECT is((SELECT concat_ws(' ', state, statements_done, error) FROM perfopt.application WHERE application_id = :app), 'done 1', 'an index is created');
 SELECT ok((SELECT indisvalid FROM pg_index WHERE indexrelid = 'advise_shop.item_shelf_idx'::regclass), 'and valid');
 SELECT is(pg_temp.state(:i), 'implemented', 'its recommendation is implemented');
@@ -87,8 +87,8 @@ SELECT throws_ok(format('SELECT * FROM perfopt.apply_recommendation(%s, false)',
 SELECT is(perfopt.existing_index('CREATE INDEX i ON advise_shop.item (shelf, name)'), NULL, 'a shorter index does not do it');
 SELECT is(perfopt.existing_index('CREATE INDEX i ON advise_shop.gone (shelf)'), NULL, 'nor is there one on a table that is gone');
 
-SELECT application_id AS app FROM perfopt.revert_recommendation(:i) \gset
-CALL perfopt.wait_application(:app, '30 s');
+SELECT max(application_id) AS app FROM perfopt.revert_recommendation(:i) \gset
+CALL perfopt.wait_application(:app, '30 s') \g /dev/null
 SELECT is(pg_temp.state(:i), 'reverted', 'it is reverted');
 SELECT hasnt_index('advise_shop', 'item', 'item_shelf_idx', 'the index is gone');
 SELECT is((SELECT count(*) FROM perfopt.recommendations() WHERE recommendation_id = :again), 1::bigint, 'and is advised again');
@@ -96,8 +96,8 @@ SELECT is((SELECT count(*) FROM perfopt.recommendations() WHERE recommendation_i
 -- Locks are not waited for longer than that, and half an index does not stay.
 SELECT dblink_connect('other', format('dbname=%s host=%s port=%s', current_database(), split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'))) \g /dev/null
 SELECT dblink_exec('other', 'BEGIN'), dblink_exec('other', 'UPDATE advise_shop.item SET shelf = 1 WHERE id = 1') \g /dev/null
-SELECT application_id AS app FROM perfopt.apply_recommendation(:again, false, '200 ms') \gset
-CALL perfopt.wait_application(:app, '30 s');
+SELECT max(application_id) AS app FROM perfopt.apply_recommendation(:again, false, '200 ms') \gset
+CALL perfopt.wait_application(:app, '30 s') \g /dev/null
 SELECT is((SELECT concat_ws(' ', state, error) FROM perfopt.application WHERE application_id = :app), 'failed canceling statement due to lock timeout', 'a lock is not waited for too long');
 SELECT is(pg_temp.state(:again), 'proposed', 'its recommendation stays as it was');
 SELECT dblink_exec('other', 'ROLLBACK') \g /dev/null
@@ -108,8 +108,8 @@ SELECT is(pg_temp.leftover(), 0::bigint, 'no invalid index is left');
 
 -- Another's index of that name is not cleaned up.
 CREATE INDEX item_shelf_idx1 ON advise_shop.item (name);
-SELECT application_id AS app FROM perfopt.apply_recommendation(:again, false) \gset
-CALL perfopt.wait_application(:app, '30 s');
+SELECT max(application_id) AS app FROM perfopt.apply_recommendation(:again, false) \gset
+CALL perfopt.wait_application(:app, '30 s') \g /dev/null
 SELECT is((SELECT concat_ws(' ', state, error) FROM perfopt.application WHERE application_id = :app), 'failed relation "item_shelf_idx1" already exists', 'an error is kept');
 SELECT has_index('advise_shop', 'item', 'item_shelf_idx1', ARRAY['name'], 'and the other index stays');
 
@@ -117,20 +117,20 @@ SELECT has_index('advise_shop', 'item', 'item_shelf_idx1', ARRAY['name'], 'and t
 SELECT pg_temp.advise(E'ALTER SYSTEM SET log_lock_waits = ''on'';\nSELECT pg_reload_conf();', E'ALTER SYSTEM RESET log_lock_waits;\nSELECT pg_reload_conf();', 'deadlocks') AS s \gset
 SELECT is((SELECT array_agg(takes_effect) FROM perfopt.apply_recommendation(:s)), '{when the configuration is reloaded,at once}', 'a setting says when it takes effect');
 SELECT is((SELECT takes_effect FROM perfopt.describe_action('ALTER SYSTEM SET shared_buffers = ''1GB''')), 'when the server is restarted', 'or that it needs a restart');
-SELECT application_id AS app FROM perfopt.apply_recommendation(:s, false) \gset
-CALL perfopt.wait_application(:app, '30 s');
+SELECT max(application_id) AS app FROM perfopt.apply_recommendation(:s, false) \gset
+CALL perfopt.wait_application(:app, '30 s') \g /dev/null
 SELECT is((SELECT concat_ws(' ', state, statements_done) FROM perfopt.application WHERE application_id = :app), 'done 2', 'ALTER SYSTEM and reload');
 SELECT is((SELECT setting FROM pg_file_settings WHERE name = 'log_lock_waits' AND sourcefile LIKE '%auto.conf'), 'on', 'the setting is set');
-SELECT application_id AS app FROM perfopt.revert_recommendation(:s) \gset
-CALL perfopt.wait_application(:app, '30 s');
+SELECT max(application_id) AS app FROM perfopt.revert_recommendation(:s) \gset
+CALL perfopt.wait_application(:app, '30 s') \g /dev/null
 SELECT is((SELECT count(*) FROM pg_file_settings WHERE name = 'log_lock_waits' AND sourcefile LIKE '%auto.conf'), 0::bigint, 'and reset');
 
 -- The worker has the rights of who asks, no more.
 SELECT pg_temp.advise('ALTER ROLE advise_group SET work_mem = ''5MB'';', 'ALTER ROLE advise_group RESET work_mem;', 'work_mem_spill') AS r \gset
 SET SESSION AUTHORIZATION advise_operator;
-SELECT application_id AS app FROM perfopt.apply_recommendation(:r, false) \gset
+SELECT max(application_id) AS app FROM perfopt.apply_recommendation(:r, false) \gset
 RESET SESSION AUTHORIZATION;
-CALL perfopt.wait_application(:app, '30 s');
+CALL perfopt.wait_application(:app, '30 s') \g /dev/null
 SELECT is((SELECT concat_ws(' ', state, ordered_by, error) FROM perfopt.application WHERE application_id = :app), 'failed advise_operator permission denied', 'an operator alters no other role');
 SET ROLE advise_group;
 SELECT throws_ok(format('SELECT * FROM perfopt.apply_recommendation(%s, false)', :r), '42501', 'role "advise_group" can''t log in, so no worker can act as it', 'a role without login can''t ask');
@@ -146,13 +146,14 @@ SELECT is(pg_temp.state(:o), 'implemented', 'until somebody says so');
 SELECT throws_ok(format('SELECT * FROM perfopt.revert_recommendation(%s)', :o), '55000', format('recommendation %s has nothing that SQL could revert', :o), 'nor reverted');
 
 -- Plans.
+SELECT pg_temp.advise('SELECT 1;', '-- nothing') AS look, pg_temp.advise('ALTER SYSTEM SET shared_buffers = ''1GB'';', 'ALTER SYSTEM RESET shared_buffers;') AS restart \gset
 SELECT is((SELECT array_agg(concat_ws(' | ', step, phase, execution_window, effort_low_hours, effort_high_hours, risk) ORDER BY step) FROM perfopt.implementation_plan(:i)),
   '{1 | prepare | any time | 0.25 | 1 | low,2 | try | quiet hours | 0.25 | 1 | low,3 | apply | quiet hours | 0.75 | 3 | low,4 | verify | any time | 0.25 | 1 | low,5 | roll back | any time | 0.75 | 3 | low}'::text[],
   'an index is planned in five phases');
 SELECT is((SELECT array_agg(concat_ws(' | ', phase, execution_window) ORDER BY step) FROM perfopt.implementation_plan(:o)),
   '{prepare | any time,try | quiet hours,apply | maintenance window,verify | any time,roll back | maintenance window}'::text[], 'a step outside takes a maintenance window');
-SELECT is((SELECT array_agg(phase ORDER BY step) FROM perfopt.implementation_plan(pg_temp.advise('SELECT 1;', '-- nothing'))), '{prepare,apply}', 'what only looks needs no more than that');
-SELECT ok((SELECT execution_window = 'maintenance window' FROM perfopt.implementation_plan(pg_temp.advise('ALTER SYSTEM SET shared_buffers = ''1GB'';', 'ALTER SYSTEM RESET shared_buffers;')) WHERE phase = 'apply'), 'so does a restart');
+SELECT is((SELECT array_agg(phase ORDER BY step) FROM perfopt.implementation_plan(:look)), '{prepare,apply}', 'what only looks needs no more than that');
+SELECT ok((SELECT execution_window = 'maintenance window' FROM perfopt.implementation_plan(:restart) WHERE phase = 'apply'), 'so does a restart');
 SELECT throws_ok('SELECT * FROM perfopt.implementation_plan(-1)', '42704', 'recommendation -1 does not exist', 'no plan without advice');
 CREATE INDEX item_shelf ON advise_shop.item (shelf);
 CREATE FUNCTION pg_temp.succeeded(id bigint, phase text) RETURNS boolean LANGUAGE plpgsql AS $$
