@@ -40,6 +40,7 @@ SQL_PIECES = $(wildcard \
 	src/advise/track.sql \
 	src/advise/plan.sql \
 	src/advise/cost.sql \
+	src/advise/impact.sql \
 	src/alert/health.sql \
 	src/privileges.sql)
 

@@ -65,7 +65,8 @@ INSERT INTO expected
        recommendation_history;
        application;
        plan_step;
-       cost_rate',
+       cost_rate;
+       measurement',
      'SELECT', 'viewer'),
     ('table', 'cost_rate',
      'INSERT, UPDATE, DELETE', 'operator'),
@@ -92,7 +93,8 @@ INSERT INTO expected
        analysis_analysis_id_seq;
        recommendation_recommendation_id_seq;
        recommendation_history_history_id_seq;
-       application_application_id_seq',
+       application_application_id_seq;
+       measurement_measurement_id_seq',
      'USAGE', 'nobody'),
     ('function', 'checked_metric(text);
        checked_dimension(text);
@@ -116,6 +118,9 @@ INSERT INTO expected
        implementation_plan(bigint);
        investment(numeric,numeric,numeric);
        cost_analysis(bigint,numeric);
+       judge_change(double precision[],double precision[],double precision);
+       time_per_commit(timestamp with time zone,timestamp with time zone);
+       prediction_accuracy();
        event_json(event);
        edit_distance(text,text);
        nearest_metrics(text);
@@ -217,6 +222,7 @@ INSERT INTO expected
        dismiss_recommendation(bigint,text);
        mark_implemented(bigint,text);
        settle_applications();
+       measure_impact(bigint,timestamp with time zone,interval,double precision);
        start_application(bigint,boolean,integer);
        apply_recommendation(bigint,boolean,interval);
        revert_recommendation(bigint,boolean,interval);
