@@ -66,7 +66,7 @@ CREATE INDEX recommendation_analysis_id_idx ON perfopt.recommendation (analysis_
 COMMENT ON TABLE perfopt.recommendation IS
   'What to do about the findings of each analysis, rank 1 first. Example: SELECT rank, title, action_sql FROM perfopt.recommendations();';
 COMMENT ON COLUMN perfopt.recommendation.action_sql IS
-  'SQL to run; a comment where the step lies outside the database. perfopt never runs it by itself.';
+  'SQL to run; a comment where the step lies outside the database. Only perfopt.apply_recommendation runs it.';
 COMMENT ON COLUMN perfopt.recommendation.revert_sql IS 'SQL that undoes action_sql.';
 COMMENT ON COLUMN perfopt.recommendation.impact_pct IS
   'Share of DB time (percent) that would go if the finding were solved; NULL for availability.';

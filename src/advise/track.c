@@ -242,8 +242,9 @@ run_action(const ApplyOrder *order, const char *sql)
 	{
 		error = run_statements(order, cleanup, NULL);
 		if (error != NULL)
-			ereport(LOG, (errmsg("could not clean up after a recommendation that failed: %s", error),
-						  errdetail_internal("%s", cleanup)));
+			ereport(LOG,
+					(errmsg("could not clean up after a recommendation that failed: %s", error),
+					 errdetail_internal("%s", cleanup)));
 	}
 }
 
