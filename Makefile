@@ -41,6 +41,7 @@ SQL_PIECES = $(wildcard \
 	src/advise/plan.sql \
 	src/advise/cost.sql \
 	src/advise/impact.sql \
+	src/advise/prove.sql \
 	src/alert/health.sql \
 	src/privileges.sql)
 

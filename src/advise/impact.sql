@@ -3,6 +3,8 @@
 CREATE TABLE perfopt.measurement (
   measurement_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   recommendation_id bigint NOT NULL REFERENCES perfopt.recommendation ON DELETE CASCADE,
+  kind text NOT NULL DEFAULT 'impact' CHECK (kind IN ('impact', 'proof')),
+  run_id bigint,
   measured_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   measured_by text NOT NULL,
   changed_at timestamptz NOT NULL,
@@ -19,9 +21,11 @@ CREATE TABLE perfopt.measurement (
 );
 CREATE INDEX measurement_recommendation_id_idx ON perfopt.measurement (recommendation_id);
 COMMENT ON TABLE perfopt.measurement IS
-  'What perfopt.measure_impact found: DB time (ms) per committed transaction before and after a change. Example: SELECT changed_at, before_ms, after_ms, change_pct, low_pct, high_pct, predicted_pct, state FROM perfopt.measurement ORDER BY measurement_id DESC LIMIT 5;';
-COMMENT ON COLUMN perfopt.measurement.changed_at IS 'When the recommendation was implemented.';
-COMMENT ON COLUMN perfopt.measurement.length IS 'Of the window after the change, and of each window before it.';
+  'What perfopt.measure_impact (kind impact) and perfopt.prove_recommendation (kind proof) found: ms per transaction before and after a change; of production DB time per commit, of a load test a user''s time per call. Example: SELECT changed_at, before_ms, after_ms, change_pct, low_pct, high_pct, predicted_pct, state FROM perfopt.measurement ORDER BY measurement_id DESC LIMIT 5;';
+COMMENT ON COLUMN perfopt.measurement.run_id IS 'The A/B test of a proof.';
+COMMENT ON COLUMN perfopt.measurement.changed_at IS 'When the recommendation was implemented, or the A/B test began.';
+COMMENT ON COLUMN perfopt.measurement.length IS 'Of the window after the change, and of each window before it; or of the A/B test.';
+COMMENT ON COLUMN perfopt.measurement.windows_before IS 'Windows before the change, or pairs of slots of the A/B test.';
 COMMENT ON COLUMN perfopt.measurement.change_pct IS 'Percent of before_ms; less is better. low_pct to high_pct is its 95 % interval.';
 COMMENT ON COLUMN perfopt.measurement.predicted_pct IS 'The change that the recommendation promised, -impact_pct.';
 
@@ -111,4 +115,4 @@ AS $$
   ORDER BY m.recommendation_id, m.measurement_id DESC
 $$;
 COMMENT ON FUNCTION perfopt.prediction_accuracy() IS
-  'Predicted beside measured change of DB time per transaction (percent), by the latest measurement of each recommendation that was applied here; error_pct is the difference in percent of the prediction, within_20_pct whether it is no more than 20. Example: SELECT finding, predicted_pct, measured_pct, within_20_pct FROM perfopt.prediction_accuracy();';
+  'Predicted beside measured change of DB time per transaction (percent), by the latest measurement of each recommendation that was proven or applied here; error_pct is the difference in percent of the prediction, within_20_pct whether it is no more than 20. Example: SELECT finding, predicted_pct, measured_pct, within_20_pct FROM perfopt.prediction_accuracy();';

@@ -51,8 +51,8 @@ AS $$
     UNION ALL
     SELECT 'try', CASE WHEN a.of_session THEN 'Compare with and without under load' ELSE 'Try it where it harms nobody' END,
            CASE WHEN a.of_session AND a.value IS NOT NULL
-                THEN format('SELECT * FROM perfopt.ab_test(''{"scenario": "pgbench", "users": 4, "duration": "2 min"}'', ''{}'', %L);',
-                            jsonb_build_object('settings', jsonb_build_object(a.setting, a.value)))
+                THEN format('SELECT * FROM perfopt.prove_recommendation(%s, ''{"scenario": "pgbench", "users": 4, "duration": "2 min"}'');',
+                            (advice).recommendation_id)
                 ELSE '-- on a test system: ' || split_part((advice).title, E'\n', 1) END,
            CASE WHEN a.of_session THEN 'a scenario that is like the usual load' ELSE 'a test system with data like the real ones' END,
            'quiet hours', 1 / 6.0, 'low', NULL

@@ -17,7 +17,6 @@ CREATE TABLE perfopt.application (
   application_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   recommendation_id bigint NOT NULL REFERENCES perfopt.recommendation ON DELETE CASCADE,
   undo boolean NOT NULL,
-  purpose text NOT NULL DEFAULT 'change' CHECK (purpose IN ('change', 'proof')),
   sql text NOT NULL,
   revert_sql text NOT NULL,
   lock_timeout_ms int NOT NULL,
@@ -35,7 +34,6 @@ CREATE INDEX application_recommendation_id_idx ON perfopt.application (recommend
 COMMENT ON TABLE perfopt.application IS
   'What perfopt.apply_recommendation and perfopt.revert_recommendation had a worker run, for whom, and what came of it. Example: SELECT state, statements_done, error, finished_at - started_at AS took FROM perfopt.application ORDER BY application_id DESC LIMIT 5;';
 COMMENT ON COLUMN perfopt.application.undo IS 'It reverts.';
-COMMENT ON COLUMN perfopt.application.purpose IS 'change, or proof for what an experiment does for a while.';
 COMMENT ON COLUMN perfopt.application.revert_sql IS 'What undoes it, kept as it was then.';
 COMMENT ON COLUMN perfopt.application.lock_timeout_ms IS 'How long each statement waited for a lock at most, in ms; 0 is for ever.';
 COMMENT ON COLUMN perfopt.application.state IS
@@ -66,7 +64,9 @@ CREATE FUNCTION perfopt.note_state() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  IF NOT perfopt.can_become(OLD.state, NEW.state) THEN
+  -- What was verified after it was applied is there, unlike what a proof verified.
+  IF NOT perfopt.can_become(OLD.state, NEW.state)
+     OR NEW.state IN ('accepted', 'dismissed', 'implemented') AND perfopt.is_applied(NEW.recommendation_id) THEN
     RAISE EXCEPTION 'recommendation % is % and can''t become %', NEW.recommendation_id, OLD.state, NEW.state
       USING ERRCODE = 'object_not_in_prerequisite_state',
             HINT = format('How it came there: SELECT * FROM perfopt.recommendation_history WHERE recommendation_id = %s;', NEW.recommendation_id);
@@ -96,6 +96,15 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION perfopt.checked_recommendation(bigint) IS
   'The row of a recommendation, or an error with a hint. Example: SELECT state FROM perfopt.checked_recommendation(1);';
+
+CREATE FUNCTION perfopt.is_applied(recommendation_id bigint) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT coalesce((SELECT h.to_state = 'implemented' FROM perfopt.recommendation_history h
+                   WHERE h.recommendation_id = $1 AND h.to_state IN ('implemented', 'reverted') ORDER BY h.history_id DESC LIMIT 1), false)
+$$;
+COMMENT ON FUNCTION perfopt.is_applied(bigint) IS
+  'Whether a recommendation was implemented and not reverted since; its state may say what came of it instead. Example: SELECT title FROM perfopt.recommendations() WHERE perfopt.is_applied(recommendation_id);';
 
 -- In the owner's hands alone: others come here through functions that say what they do.
 CREATE FUNCTION perfopt.set_recommendation_state(recommendation_id bigint, state text, who text, note text) RETURNS void
@@ -222,8 +231,8 @@ BEGIN
       USING ERRCODE = 'object_in_use',
             HINT = format('SELECT * FROM perfopt.application WHERE application_id = %s;', busy.application_id);
   END IF;
-  IF NOT perfopt.can_become(advice.state, CASE WHEN undo THEN 'reverted' ELSE 'implemented' END) THEN
-    RAISE EXCEPTION 'recommendation % is % and can''t be %', $1, advice.state, CASE WHEN undo THEN 'reverted' ELSE 'applied' END
+  IF perfopt.is_applied($1) <> undo OR NOT perfopt.can_become(advice.state, CASE WHEN undo THEN 'reverted' ELSE 'implemented' END) THEN
+    RAISE EXCEPTION 'recommendation % is % and can''t be % now', $1, advice.state, CASE WHEN undo THEN 'reverted' ELSE 'applied' END
       USING ERRCODE = 'object_not_in_prerequisite_state',
             HINT = format('How it came there: SELECT * FROM perfopt.recommendation_history WHERE recommendation_id = %s;', $1);
   END IF;
@@ -285,10 +294,8 @@ BEGIN
   IF NOT over THEN
     RETURN NULL;
   ELSIF error IS NULL THEN
-    IF ran.purpose = 'change' THEN
-      PERFORM perfopt.set_recommendation_state(ran.recommendation_id, CASE WHEN ran.undo THEN 'reverted' ELSE 'implemented' END,
-                                               ran.ordered_by, NULL);
-    END IF;
+    PERFORM perfopt.set_recommendation_state(ran.recommendation_id, CASE WHEN ran.undo THEN 'reverted' ELSE 'implemented' END,
+                                             ran.ordered_by, NULL);
     RETURN NULL;
   END IF;
   -- What CREATE INDEX CONCURRENTLY leaves behind: an index that no query uses and every write maintains.

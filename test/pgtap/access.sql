@@ -121,6 +121,8 @@ INSERT INTO expected
        judge_change(double precision[],double precision[],double precision);
        time_per_commit(timestamp with time zone,timestamp with time zone);
        prediction_accuracy();
+       is_applied(bigint);
+       proof_variant(recommendation);
        event_json(event);
        edit_distance(text,text);
        nearest_metrics(text);
@@ -222,6 +224,8 @@ INSERT INTO expected
        dismiss_recommendation(bigint,text);
        mark_implemented(bigint,text);
        settle_applications();
+       record_proof(bigint,bigint);
+       prove_recommendation(bigint,jsonb,boolean);
        measure_impact(bigint,timestamp with time zone,interval,double precision);
        start_application(bigint,boolean,integer);
        apply_recommendation(bigint,boolean,interval);

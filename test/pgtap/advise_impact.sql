@@ -7,7 +7,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS perfopt;
 BEGIN;
 \i ../lib/window.sql
-SELECT plan(22);
+SELECT plan(23);
 
 -- The decision itself.
 SELECT is((SELECT state FROM perfopt.judge_change('{10,10.2,9.9,10.1,9.8}', '{6}')), 'verified', 'far below what was usual');
@@ -57,6 +57,7 @@ SELECT is((SELECT concat_ws(' ', m.state, windows_before, round(before_ms), roun
 SELECT is((SELECT state FROM perfopt.recommendation WHERE recommendation_id = :i), 'verified', 'the recommendation says so');
 SELECT is((SELECT concat_ws(' ', finding, predicted_pct, round(measured_pct), within_20_pct, state) FROM perfopt.prediction_accuracy() WHERE recommendation_id = :i),
   'missing_index -40 -40 t verified', 'predicted beside measured');
+SELECT throws_ok(format('SELECT perfopt.dismiss_recommendation(%s)', :i), '55000', NULL, 'what was applied is reverted first, not dismissed');
 SELECT is((SELECT (perfopt.measure_impact(:n, '2020-01-01 00:04Z')).state), 'no_effect', 'nothing happened');
 SELECT throws_ok(format('SELECT perfopt.measure_impact(%s)', :p), '55000', format('recommendation %s is proposed, so it has no impact to measure', :p), 'what was not implemented has none');
 SELECT throws_ok(format($$SELECT perfopt.measure_impact(%s, '2020-01-01 00:12:30Z')$$, :i), '55000', NULL, 'half a minute is too short');

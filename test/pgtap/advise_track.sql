@@ -75,7 +75,7 @@ SELECT is(pg_temp.state(:i), 'implemented', 'its recommendation is implemented')
 SELECT is((SELECT changed_by FROM perfopt.recommendation_history WHERE recommendation_id = :i AND to_state = 'implemented'), session_user::text, 'by who asked');
 SELECT is((SELECT revert_sql FROM perfopt.application WHERE application_id = :app), 'DROP INDEX CONCURRENTLY advise_shop.item_shelf_idx;', 'the revert is kept');
 SELECT throws_ok(format('SELECT * FROM perfopt.apply_recommendation(%s, false)', :i), '55000',
-  format('recommendation %s is implemented and can''t be applied', :i), 'not twice');
+  format('recommendation %s is implemented and can''t be applied now', :i), 'not twice');
 SELECT throws_ok(format('SELECT perfopt.dismiss_recommendation(%s)', :i), '55000', NULL, 'nor is it dismissed now');
 
 -- An index that is there is not advised, nor made again.
