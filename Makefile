@@ -42,6 +42,7 @@ SQL_PIECES = $(wildcard \
 	src/advise/cost.sql \
 	src/advise/impact.sql \
 	src/advise/prove.sql \
+	src/advise/schedule.sql \
 	src/alert/health.sql \
 	src/privileges.sql)
 

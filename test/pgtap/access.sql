@@ -122,6 +122,7 @@ INSERT INTO expected
        time_per_commit(timestamp with time zone,timestamp with time zone);
        prediction_accuracy();
        is_applied(bigint);
+       compare_analyses(bigint,bigint);
        proof_variant(recommendation);
        event_json(event);
        edit_distance(text,text);
@@ -224,6 +225,9 @@ INSERT INTO expected
        dismiss_recommendation(bigint,text);
        mark_implemented(bigint,text);
        settle_applications();
+       checked_cron();
+       schedule_analysis(text,interval);
+       unschedule_analysis();
        record_proof(bigint,bigint);
        prove_recommendation(bigint,jsonb,boolean);
        measure_impact(bigint,timestamp with time zone,interval,double precision);
