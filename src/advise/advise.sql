@@ -80,6 +80,9 @@ COMMENT ON COLUMN perfopt.recommendation.score IS
 SELECT pg_catalog.pg_extension_config_dump('perfopt.analysis', '');
 SELECT pg_catalog.pg_extension_config_dump('perfopt.bottleneck', '');
 SELECT pg_catalog.pg_extension_config_dump('perfopt.recommendation', '');
+-- Or what is restored would be in the way of the next analysis.
+SELECT pg_catalog.pg_extension_config_dump('perfopt.analysis_analysis_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('perfopt.recommendation_recommendation_id_seq', '');
 
 -- Runs as its caller, who is noted; the C code takes the owner's rights.
 CREATE FUNCTION perfopt.analyze(since interval DEFAULT '15 min', until timestamptz DEFAULT NULL)

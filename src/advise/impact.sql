@@ -30,6 +30,7 @@ COMMENT ON COLUMN perfopt.measurement.change_pct IS 'Percent of before_ms; less 
 COMMENT ON COLUMN perfopt.measurement.predicted_pct IS 'The change that the recommendation promised, -impact_pct.';
 
 SELECT pg_catalog.pg_extension_config_dump('perfopt.measurement', '');
+SELECT pg_catalog.pg_extension_config_dump('perfopt.measurement_measurement_id_seq', '');
 
 CREATE FUNCTION perfopt.judge_change(
   before float8[], after float8[], margin_pct float8 DEFAULT 5,

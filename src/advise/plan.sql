@@ -21,8 +21,6 @@ COMMENT ON COLUMN perfopt.plan_step.effort_low_hours IS
   'Hours of work, at least; effort_high_hours at most. Of the advice''s estimate, apply takes half, prepare, try and verify a sixth each, from half to twice as long; rolling back as long as applying.';
 COMMENT ON COLUMN perfopt.plan_step.success_sql IS 'A query that answers true when the step was a success; NULL: that is for people to judge.';
 
-SELECT pg_catalog.pg_extension_config_dump('perfopt.plan_step', '');
-
 CREATE FUNCTION perfopt.planned_steps(advice perfopt.recommendation) RETURNS SETOF perfopt.plan_step
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -103,6 +101,7 @@ CREATE FUNCTION perfopt.write_plan() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+  -- So too when a dump is restored, which has recommendations and no plans.
   INSERT INTO perfopt.plan_step SELECT * FROM perfopt.planned_steps(NEW);
   RETURN NULL;
 END $$;

@@ -42,7 +42,9 @@ COMMENT ON COLUMN perfopt.application.pid IS 'Process of the worker; pg_stat_pro
 COMMENT ON COLUMN perfopt.application.index_was_there IS 'Before it began there was an index of that name, which is not its to clean up.';
 
 SELECT pg_catalog.pg_extension_config_dump('perfopt.recommendation_history', '');
+SELECT pg_catalog.pg_extension_config_dump('perfopt.recommendation_history_history_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('perfopt.application', '');
+SELECT pg_catalog.pg_extension_config_dump('perfopt.application_application_id_seq', '');
 
 CREATE FUNCTION perfopt.can_become(from_state text, to_state text) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -70,6 +72,11 @@ BEGIN
     RAISE EXCEPTION 'recommendation % is % and can''t become %', NEW.recommendation_id, OLD.state, NEW.state
       USING ERRCODE = 'object_not_in_prerequisite_state',
             HINT = format('How it came there: SELECT * FROM perfopt.recommendation_history WHERE recommendation_id = %s;', NEW.recommendation_id);
+  END IF;
+  IF EXISTS (SELECT FROM perfopt.application a WHERE a.recommendation_id = NEW.recommendation_id AND a.state IN ('ordered', 'running')) THEN
+    RAISE EXCEPTION 'recommendation % is being worked on and can''t become % now', NEW.recommendation_id, NEW.state
+      USING ERRCODE = 'object_in_use',
+            HINT = format('SELECT * FROM perfopt.application WHERE recommendation_id = %s; and perfopt.settle_applications() if its worker is gone.', NEW.recommendation_id);
   END IF;
   INSERT INTO perfopt.recommendation_history (recommendation_id, changed_by, from_state, to_state, note)
     VALUES (NEW.recommendation_id, coalesce(NEW.state_changed_by, perfopt.caller()), OLD.state, NEW.state, NEW.note);

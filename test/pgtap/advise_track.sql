@@ -5,7 +5,7 @@ SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS dblink;
 CREATE EXTENSION IF NOT EXISTS perfopt;
-SELECT plan(64);
+SELECT plan(69);
 
 CREATE ROLE advise_operator LOGIN;
 CREATE ROLE advise_group;
@@ -105,6 +105,20 @@ CREATE FUNCTION pg_temp.leftover() RETURNS bigint LANGUAGE sql AS $$ SELECT coun
 -- The worker drops it after it has told of the error.
 SELECT pg_sleep(1) \g /dev/null
 SELECT is(pg_temp.leftover(), 0::bigint, 'no invalid index is left');
+
+-- While a worker is at it nobody else is; one that is killed leaves a record.
+SELECT dblink_exec('other', 'BEGIN'), dblink_exec('other', 'UPDATE advise_shop.item SET shelf = 1 WHERE id = 1') \g /dev/null
+SELECT max(application_id) AS app FROM perfopt.apply_recommendation(:again, false) \gset
+CALL perfopt.wait_application(:app, '1 s') \gset waited_
+SELECT is(:'waited_state'::text, 'running', 'waiting has an end');
+SELECT throws_ok(format('SELECT perfopt.dismiss_recommendation(%s)', :again), '55006', format('recommendation %s is being worked on and can''t become dismissed now', :again), 'it is not dismissed meanwhile');
+SELECT throws_ok(format('SELECT * FROM perfopt.apply_recommendation(%s, false)', :again), '55006', format('recommendation %s is being worked on by application %s', :again, :app), 'nor applied twice');
+SELECT pg_terminate_backend(pid, 5000) FROM perfopt.application WHERE application_id = :app \g /dev/null
+CALL perfopt.wait_application(:app, '10 s') \gset waited_
+SELECT is(:'waited_state'::text, 'failed', 'a worker that was killed has failed');
+SELECT dblink_exec('other', 'ROLLBACK') \g /dev/null
+SELECT is((SELECT count(*) FROM perfopt.recommendations() WHERE recommendation_id = :again), 1::bigint, 'half an index does not count');
+DROP INDEX advise_shop.item_shelf_idx1;
 
 -- Another's index of that name is not cleaned up.
 CREATE INDEX item_shelf_idx1 ON advise_shop.item (name);
