@@ -41,6 +41,12 @@ SQL_PIECES = $(wildcard \
 	src/alert/delivery.sql \
 	src/diagnose/diagnose.sql \
 	src/advise/advise.sql \
+	src/advise/track.sql \
+	src/advise/plan.sql \
+	src/advise/cost.sql \
+	src/advise/impact.sql \
+	src/advise/prove.sql \
+	src/advise/schedule.sql \
 	src/alert/health.sql \
 	src/privileges.sql)
 

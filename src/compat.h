@@ -74,6 +74,12 @@
 #define PERFOPT_EXECUTOR_RUN_PASS queryDesc, direction, count, execute_once
 #endif
 
+#if PG_VERSION_NUM >= 180000
+#define perfopt_portal_run(portal, dest) PortalRun(portal, FETCH_ALL, true, dest, dest, NULL)
+#else
+#define perfopt_portal_run(portal, dest) PortalRun(portal, FETCH_ALL, true, true, dest, dest, NULL)
+#endif
+
 /* 17 ties wait event sets to a resource owner instead of a memory context. */
 #if PG_VERSION_NUM >= 170000
 #define perfopt_create_wait_event_set(nevents) CreateWaitEventSet(CurrentResourceOwner, nevents)

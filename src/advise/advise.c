@@ -269,7 +269,8 @@ PG_FUNCTION_INFO_V1(perfopt_accept_recommendation);
 Datum
 perfopt_accept_recommendation(PG_FUNCTION_ARGS)
 {
-	set_state(fcinfo, "proposed dismissed", "accepted");
+	set_state(fcinfo, "proposed dismissed verified no_effect regressed inconclusive reverted",
+			  "accepted");
 	PG_RETURN_VOID();
 }
 
@@ -277,6 +278,7 @@ PG_FUNCTION_INFO_V1(perfopt_dismiss_recommendation);
 Datum
 perfopt_dismiss_recommendation(PG_FUNCTION_ARGS)
 {
-	set_state(fcinfo, "proposed accepted", "dismissed");
+	set_state(fcinfo, "proposed accepted verified no_effect regressed inconclusive reverted",
+			  "dismissed");
 	PG_RETURN_VOID();
 }

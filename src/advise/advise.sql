@@ -66,7 +66,7 @@ CREATE INDEX recommendation_analysis_id_idx ON perfopt.recommendation (analysis_
 COMMENT ON TABLE perfopt.recommendation IS
   'What to do about the findings of each analysis, rank 1 first. Example: SELECT rank, title, action_sql FROM perfopt.recommendations();';
 COMMENT ON COLUMN perfopt.recommendation.action_sql IS
-  'SQL to run; a comment where the step lies outside the database. perfopt never runs it by itself.';
+  'SQL to run; a comment where the step lies outside the database. Only perfopt.apply_recommendation runs it.';
 COMMENT ON COLUMN perfopt.recommendation.revert_sql IS 'SQL that undoes action_sql.';
 COMMENT ON COLUMN perfopt.recommendation.impact_pct IS
   'Share of DB time (percent) that would go if the finding were solved; NULL for availability.';
@@ -80,6 +80,9 @@ COMMENT ON COLUMN perfopt.recommendation.score IS
 SELECT pg_catalog.pg_extension_config_dump('perfopt.analysis', '');
 SELECT pg_catalog.pg_extension_config_dump('perfopt.bottleneck', '');
 SELECT pg_catalog.pg_extension_config_dump('perfopt.recommendation', '');
+-- Or what is restored would be in the way of the next analysis.
+SELECT pg_catalog.pg_extension_config_dump('perfopt.analysis_analysis_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('perfopt.recommendation_recommendation_id_seq', '');
 
 -- Runs as its caller, who is noted; the C code takes the owner's rights.
 CREATE FUNCTION perfopt.analyze(since interval DEFAULT '15 min', until timestamptz DEFAULT NULL)
@@ -108,13 +111,17 @@ BEGIN
             HINT = 'SELECT analysis_id, analyzed_at FROM perfopt.analysis lists them.';
   END IF;
   RETURN QUERY
-    SELECT r.* FROM perfopt.recommendation r WHERE r.analysis_id = asked ORDER BY r.rank;
+    SELECT r.* FROM perfopt.recommendation r
+    WHERE r.analysis_id = asked
+      -- what somebody has created since is not advised any more
+      AND NOT (r.state IN ('proposed', 'accepted') AND perfopt.existing_index(r.action_sql) IS NOT NULL)
+    ORDER BY r.rank;
   IF NOT FOUND THEN
     RAISE NOTICE 'analysis % found nothing to improve', asked;
   END IF;
 END $$;
 COMMENT ON FUNCTION perfopt.recommendations(bigint) IS
-  'The recommendations of an analysis (default: the latest), best first. Example: SELECT rank, title, impact_pct, action_sql, revert_sql FROM perfopt.recommendations();';
+  'The recommendations of an analysis (default: the latest), best first; without those to create an index that is there by now. Example: SELECT rank, title, impact_pct, action_sql, revert_sql FROM perfopt.recommendations();';
 
 CREATE FUNCTION perfopt.accept_recommendation(recommendation_id bigint, note text DEFAULT NULL)
 RETURNS void

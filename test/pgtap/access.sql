@@ -62,10 +62,17 @@ INSERT INTO expected
        analysis;
        bottleneck;
        recommendation;
-       finding_setting',
+       finding_setting;
+       recommendation_history;
+       application;
+       plan_step;
+       cost_rate;
+       measurement',
      'SELECT', 'viewer'),
     ('table', 'finding_setting',
      'UPDATE', 'operator'),
+    ('table', 'cost_rate',
+     'INSERT, UPDATE, DELETE', 'operator'),
     ('table', 'baseline',
      'INSERT, DELETE', 'tester'),
     ('table', 'statement_text',
@@ -87,7 +94,10 @@ INSERT INTO expected
        operation_operation_id_seq;
        test_run_run_id_seq;
        analysis_analysis_id_seq;
-       recommendation_recommendation_id_seq',
+       recommendation_recommendation_id_seq;
+       recommendation_history_history_id_seq;
+       application_application_id_seq;
+       measurement_measurement_id_seq',
      'USAGE', 'nobody'),
     ('function', 'checked_metric(text);
        checked_dimension(text);
@@ -101,6 +111,23 @@ INSERT INTO expected
        bottlenecks(interval,timestamp with time zone);
        finding_thresholds();
        recommendations(bigint);
+       can_become(text,text);
+       checked_recommendation(bigint);
+       action_statements(text);
+       is_applicable(text);
+       existing_index(text);
+       locks_of(text,boolean);
+       describe_action(text);
+       planned_steps(recommendation);
+       implementation_plan(bigint);
+       investment(numeric,numeric,numeric);
+       cost_analysis(bigint,numeric);
+       judge_change(double precision[],double precision[],double precision);
+       time_per_commit(timestamp with time zone,timestamp with time zone);
+       prediction_accuracy();
+       is_applied(bigint);
+       compare_analyses(bigint,bigint);
+       proof_variant(recommendation);
        event_json(event);
        edit_distance(text,text);
        nearest_metrics(text);
@@ -199,13 +226,32 @@ INSERT INTO expected
        end_silence(bigint);
        evaluate_alerts(timestamp with time zone);
        accept_recommendation(bigint,text);
-       dismiss_recommendation(bigint,text)',
+       dismiss_recommendation(bigint,text);
+       mark_implemented(bigint,text);
+       settle_applications();
+       checked_cron();
+       schedule_analysis(text,interval);
+       unschedule_analysis();
+       record_proof(bigint,bigint);
+       prove_recommendation(bigint,jsonb,boolean);
+       measure_impact(bigint,timestamp with time zone,interval,double precision);
+       start_application(bigint,boolean,integer);
+       apply_recommendation(bigint,boolean,interval);
+       revert_recommendation(bigint,boolean,interval);
+       wait_application(bigint,interval,text)',
      'EXECUTE', 'operator'),
     ('function', 'grant_access(regrole,text);
        revoke_access(regrole,text)',
      'EXECUTE', 'admin'),
     ('function', 'access_command(text,access_rule,regrole);
        store_handler();
+       set_recommendation_state(bigint,text,text,text);
+       order_application(bigint,boolean,integer,text);
+       take_application(bigint);
+       note_application(bigint,integer,text,boolean);
+       note_state();
+       write_plan();
+       check_currency();
        check_threshold();
        check_inhibition();
        alerting_changed();

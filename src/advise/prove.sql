@@ -1,0 +1,88 @@
+-- Proof by experiment: a load with and without the change, in slots one after the other.
+
+CREATE FUNCTION perfopt.proof_variant(advice perfopt.recommendation) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT jsonb_build_object('settings', jsonb_object_agg(s.setting, s.value) FILTER (WHERE s.setting IS NOT NULL))
+  FROM perfopt.action_statements((advice).action_sql) s LEFT JOIN pg_settings g ON g.name = s.setting
+  WHERE s.command <> 'SELECT'
+  -- Each of them a setting that a session may change by itself
+  HAVING bool_and(coalesce(g.context IN ('user', 'superuser'), false) AND s.value IS NOT NULL)
+$$;
+COMMENT ON FUNCTION perfopt.proof_variant(perfopt.recommendation) IS
+  'The variant of an A/B test that has a recommendation carried out: settings for its sessions; NULL when the action is none that a session can do for itself alone. Example: SELECT title FROM perfopt.recommendations() r WHERE perfopt.proof_variant(r) IS NOT NULL;';
+
+-- Reads what was measured where the load room wrote it, so that nobody proves anything by hand.
+CREATE FUNCTION perfopt.record_proof(recommendation_id bigint, run_id bigint) RETURNS perfopt.measurement
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  advice perfopt.recommendation := perfopt.checked_recommendation($1);
+  run perfopt.test_run := perfopt.checked_test($2);
+  rated boolean := coalesce(run.config ->> 'rate', '') <> '';
+  found_one record;
+  judged text;
+  made perfopt.measurement;
+BEGIN
+  IF run.kind <> 'ab' OR run.config -> 'variant_a' IS DISTINCT FROM '{}' OR run.config -> 'variant_b' IS DISTINCT FROM perfopt.proof_variant(advice) THEN
+    RAISE EXCEPTION 'load test % is no experiment on recommendation %', $2, $1
+      USING ERRCODE = 'invalid_parameter_value', HINT = format('SELECT * FROM perfopt.prove_recommendation(%s); runs one.', $1);
+  END IF;
+  -- A user without pause makes 1 / time calls, so time changes by the inverse; at a rate, the median tells.
+  SELECT c.verdict, c.p_value, c.n, c.n_needed,
+         CASE WHEN rated THEN c.a ELSE 1000 * (run.config ->> 'users')::float8 / nullif(c.a, 0) END AS a,
+         CASE WHEN rated THEN c.b ELSE 1000 * (run.config ->> 'users')::float8 / nullif(c.b, 0) END AS b,
+         CASE WHEN rated THEN c.change_pct ELSE 100 * (100 / (100 + nullif(c.change_pct, -100)) - 1) END AS change,
+         CASE WHEN rated THEN c.low_pct WHEN c.high_pct > -100 THEN 100 * (100 / (100 + c.high_pct) - 1) END AS low,
+         CASE WHEN rated THEN c.high_pct WHEN c.low_pct > -100 THEN 100 * (100 / (100 + c.low_pct) - 1) END AS high
+    INTO found_one
+    FROM perfopt.compare_tests($2, $2) c WHERE c.operation = 'total' AND c.metric = CASE WHEN rated THEN 'p50_ms' ELSE 'throughput' END;
+  judged := CASE WHEN found_one.verdict = 'IMPROVEMENT' THEN 'verified' WHEN found_one.verdict = 'REGRESSION' THEN 'regressed'
+                 WHEN found_one.low > -5 AND found_one.high < 5 THEN 'no_effect' ELSE 'inconclusive' END;
+  INSERT INTO perfopt.measurement AS m (recommendation_id, kind, run_id, measured_by, changed_at, length, windows_before, before_ms, after_ms,
+                                        change_pct, low_pct, high_pct, p_value, predicted_pct, state)
+    SELECT $1, 'proof', $2, perfopt.caller(), run.started_at, run.finished_at - run.started_at, coalesce(found_one.n, 0), found_one.a, found_one.b,
+           found_one.change, found_one.low, found_one.high, found_one.p_value, -advice.impact_pct, judged
+    RETURNING m.* INTO made;
+  IF judged <> advice.state THEN
+    PERFORM perfopt.set_recommendation_state($1, judged, perfopt.caller(), format('proof by load test %s', $2));
+  END IF;
+  RETURN made;
+END $$;
+COMMENT ON FUNCTION perfopt.record_proof(bigint, bigint) IS
+  'Judges a recommendation by an A/B test whose variant_b has it carried out (perfopt.proof_variant) and whose variant_a is {}; perfopt.prove_recommendation calls it. Example: SELECT state FROM perfopt.record_proof(1, 7);';
+
+CREATE FUNCTION perfopt.prove_recommendation(recommendation_id bigint, test jsonb DEFAULT '{}', keep boolean DEFAULT false)
+RETURNS perfopt.measurement
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  advice perfopt.recommendation := perfopt.checked_recommendation($1);
+  variant jsonb := perfopt.proof_variant(advice);
+  run bigint;
+  made perfopt.measurement;
+BEGIN
+  IF variant IS NULL THEN
+    RAISE EXCEPTION 'recommendation % can''t be switched on and off by a session, so no A/B test can prove it', $1
+      USING ERRCODE = 'feature_not_supported',
+            HINT = format('Apply it, and then SELECT * FROM perfopt.measure_impact(%s);', $1);
+  END IF;
+  IF perfopt.is_applied($1) OR advice.state IN ('dismissed', 'reverted') THEN
+    RAISE EXCEPTION 'recommendation % is %, so it is not proven now', $1, advice.state
+      USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = CASE WHEN perfopt.is_applied($1) THEN 'Both sides would have it: measure_impact() compares with the time before.'
+                        ELSE 'accept_recommendation() takes it up again.' END;
+  END IF;
+  run := perfopt.start_test('{"duration": "2 min"}'::jsonb || test || jsonb_build_object('kind', 'ab', 'variant_a', '{}'::jsonb, 'variant_b', variant));
+  IF perfopt.wait_test(run) <> 'finished' THEN
+    RAISE EXCEPTION 'load test % did not finish, so it proves nothing', run
+      USING ERRCODE = 'object_not_in_prerequisite_state', HINT = format('SELECT state, problem FROM perfopt.test_run WHERE run_id = %s;', run);
+  END IF;
+  made := perfopt.record_proof($1, run);
+  IF keep AND made.state = 'verified' THEN
+    PERFORM perfopt.apply_recommendation($1, false);
+  END IF;
+  RETURN made;
+END $$;
+COMMENT ON FUNCTION perfopt.prove_recommendation(bigint, jsonb, boolean) IS
+  'Proves advice on settings that a session can change: runs a load (test as perfopt.start_test takes it, default 2 min of the scenario integration) with and without it in slots of a second in random order, decides with the verdict of perfopt.compare_tests, and puts the change of time per call with its 95 % interval (percent) beside the prediction. The recommendation becomes verified, no_effect (within 5 percent), regressed or inconclusive. Only the test''s own sessions have the change, so nothing is to be reverted; keep => true (default false) applies it when it is verified, by perfopt.apply_recommendation. Example: SELECT before_ms, after_ms, change_pct, low_pct, high_pct, predicted_pct, state FROM perfopt.prove_recommendation(1, ''{"scenario": "pgbench", "users": 8}'');';
