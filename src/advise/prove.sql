@@ -24,7 +24,9 @@ DECLARE
   judged text;
   made perfopt.measurement;
 BEGIN
-  IF run.kind <> 'ab' OR run.config -> 'variant_a' IS DISTINCT FROM '{}' OR run.config -> 'variant_b' IS DISTINCT FROM perfopt.proof_variant(advice) THEN
+  IF run.kind <> 'ab' OR run.config -> 'variant_b' IS DISTINCT FROM perfopt.proof_variant(advice)
+     OR ARRAY(SELECT jsonb_object_keys(run.config #> '{variant_a,settings}') k ORDER BY k)
+        IS DISTINCT FROM ARRAY(SELECT jsonb_object_keys(run.config #> '{variant_b,settings}') k ORDER BY k) THEN
     RAISE EXCEPTION 'load test % is no experiment on recommendation %', $2, $1
       USING ERRCODE = 'invalid_parameter_value', HINT = format('SELECT * FROM perfopt.prove_recommendation(%s); runs one.', $1);
   END IF;
@@ -50,7 +52,7 @@ BEGIN
   RETURN made;
 END $$;
 COMMENT ON FUNCTION perfopt.record_proof(bigint, bigint) IS
-  'Judges a recommendation by an A/B test whose variant_b has it carried out (perfopt.proof_variant) and whose variant_a is {}; perfopt.prove_recommendation calls it. Example: SELECT state FROM perfopt.record_proof(1, 7);';
+  'Judges a recommendation by an A/B test whose variant_b has it carried out (perfopt.proof_variant) and whose variant_a sets the same settings to what they are; perfopt.prove_recommendation calls it. Example: SELECT state FROM perfopt.record_proof(1, 7);';
 
 CREATE FUNCTION perfopt.prove_recommendation(recommendation_id bigint, test jsonb DEFAULT '{}', keep boolean DEFAULT false)
 RETURNS perfopt.measurement
@@ -59,6 +61,7 @@ AS $$
 DECLARE
   advice perfopt.recommendation := perfopt.checked_recommendation($1);
   variant jsonb := perfopt.proof_variant(advice);
+  present jsonb;
   run bigint;
   made perfopt.measurement;
 BEGIN
@@ -73,7 +76,11 @@ BEGIN
             HINT = CASE WHEN perfopt.is_applied($1) THEN 'Both sides would have it: measure_impact() compares with the time before.'
                         ELSE 'accept_recommendation() takes it up again.' END;
   END IF;
-  run := perfopt.start_test('{"duration": "2 min"}'::jsonb || test || jsonb_build_object('kind', 'ab', 'variant_a', '{}'::jsonb, 'variant_b', variant));
+  -- Both sides set it: that a session ran one more statement at its beginning alone moves its heap, and with it the
+  -- time of what allocates and frees much, by a tenth.
+  present := (SELECT jsonb_object_agg(k, s.reset_val) FROM jsonb_object_keys(variant -> 'settings') k JOIN pg_settings s ON lower(s.name) = lower(k));
+  run := perfopt.start_test('{"duration": "2 min"}'::jsonb || test
+    || jsonb_build_object('kind', 'ab', 'variant_a', jsonb_build_object('settings', present), 'variant_b', variant));
   IF perfopt.wait_test(run) <> 'finished' THEN
     RAISE EXCEPTION 'load test % did not finish, so it proves nothing', run
       USING ERRCODE = 'object_not_in_prerequisite_state', HINT = format('SELECT state, problem FROM perfopt.test_run WHERE run_id = %s;', run);
