@@ -90,6 +90,8 @@ INSERT INTO perfopt.access_rule (level, kind, privileges, object) VALUES
   ('viewer', 'function', 'EXECUTE', 'perfopt.proof_variant(perfopt.recommendation)'),
   ('operator', 'function', 'EXECUTE', 'perfopt.record_proof(bigint, bigint)'),
   ('operator', 'function', 'EXECUTE', 'perfopt.prove_recommendation(bigint, jsonb, boolean)'),
+  ('operator', 'function', 'EXECUTE', 'perfopt.record_blocks(bigint, bigint[])'),
+  ('operator', 'procedure', 'EXECUTE', 'perfopt.prove_in_blocks(bigint, jsonb, int, text)'),
   ('operator', 'function', 'EXECUTE', 'perfopt.measure_impact(bigint, timestamptz, interval, float8)'),
   ('viewer', 'function', 'EXECUTE', 'perfopt.can_become(text, text)'),
   ('viewer', 'function', 'EXECUTE', 'perfopt.checked_recommendation(bigint)'),

@@ -47,12 +47,14 @@ AS $$
            'any time', 1 / 6.0, 'low', NULL::text
     FROM action a
     UNION ALL
-    SELECT 'try', CASE WHEN a.of_session THEN 'Compare with and without under load' ELSE 'Try it where it harms nobody' END,
+    SELECT 'try', CASE WHEN a.of_session OR a.makes_index THEN 'Compare with and without under load' ELSE 'Try it where it harms nobody' END,
            CASE WHEN a.of_session AND a.value IS NOT NULL
                 THEN format('SELECT * FROM perfopt.prove_recommendation(%s, ''{"scenario": "pgbench", "users": 4, "duration": "2 min"}'');',
                             (advice).recommendation_id)
+                WHEN a.makes_index
+                THEN format('CALL perfopt.prove_in_blocks(%s, ''{"scenario": "pgbench", "users": 4, "duration": "30 s"}'');', (advice).recommendation_id)
                 ELSE '-- on a test system: ' || split_part((advice).title, E'\n', 1) END,
-           CASE WHEN a.of_session THEN 'a scenario that is like the usual load' ELSE 'a test system with data like the real ones' END,
+           CASE WHEN a.of_session OR a.makes_index THEN 'a scenario that is like the usual load' ELSE 'a test system with data like the real ones' END,
            'quiet hours', 1 / 6.0, 'low', NULL
     FROM action a WHERE a.changes OR NOT a.is_sql
     UNION ALL

@@ -24,7 +24,9 @@ DECLARE
   judged text;
   made perfopt.measurement;
 BEGIN
-  IF run.kind <> 'ab' OR run.config -> 'variant_a' IS DISTINCT FROM '{}' OR run.config -> 'variant_b' IS DISTINCT FROM perfopt.proof_variant(advice) THEN
+  IF run.kind <> 'ab' OR run.config -> 'variant_b' IS DISTINCT FROM perfopt.proof_variant(advice)
+     OR ARRAY(SELECT jsonb_object_keys(run.config #> '{variant_a,settings}') k ORDER BY k)
+        IS DISTINCT FROM ARRAY(SELECT jsonb_object_keys(run.config #> '{variant_b,settings}') k ORDER BY k) THEN
     RAISE EXCEPTION 'load test % is no experiment on recommendation %', $2, $1
       USING ERRCODE = 'invalid_parameter_value', HINT = format('SELECT * FROM perfopt.prove_recommendation(%s); runs one.', $1);
   END IF;
@@ -50,7 +52,7 @@ BEGIN
   RETURN made;
 END $$;
 COMMENT ON FUNCTION perfopt.record_proof(bigint, bigint) IS
-  'Judges a recommendation by an A/B test whose variant_b has it carried out (perfopt.proof_variant) and whose variant_a is {}; perfopt.prove_recommendation calls it. Example: SELECT state FROM perfopt.record_proof(1, 7);';
+  'Judges a recommendation by an A/B test whose variant_b has it carried out (perfopt.proof_variant) and whose variant_a sets the same settings to what they are; perfopt.prove_recommendation calls it. Example: SELECT state FROM perfopt.record_proof(1, 7);';
 
 CREATE FUNCTION perfopt.prove_recommendation(recommendation_id bigint, test jsonb DEFAULT '{}', keep boolean DEFAULT false)
 RETURNS perfopt.measurement
@@ -59,13 +61,14 @@ AS $$
 DECLARE
   advice perfopt.recommendation := perfopt.checked_recommendation($1);
   variant jsonb := perfopt.proof_variant(advice);
+  present jsonb;
   run bigint;
   made perfopt.measurement;
 BEGIN
   IF variant IS NULL THEN
     RAISE EXCEPTION 'recommendation % can''t be switched on and off by a session, so no A/B test can prove it', $1
       USING ERRCODE = 'feature_not_supported',
-            HINT = format('Apply it, and then SELECT * FROM perfopt.measure_impact(%s);', $1);
+            HINT = format('CALL perfopt.prove_in_blocks(%s); applies and reverts it in turns.', $1);
   END IF;
   IF perfopt.is_applied($1) OR advice.state IN ('dismissed', 'reverted') THEN
     RAISE EXCEPTION 'recommendation % is %, so it is not proven now', $1, advice.state
@@ -73,7 +76,11 @@ BEGIN
             HINT = CASE WHEN perfopt.is_applied($1) THEN 'Both sides would have it: measure_impact() compares with the time before.'
                         ELSE 'accept_recommendation() takes it up again.' END;
   END IF;
-  run := perfopt.start_test('{"duration": "2 min"}'::jsonb || test || jsonb_build_object('kind', 'ab', 'variant_a', '{}'::jsonb, 'variant_b', variant));
+  -- Both sides set it: that a session ran one more statement at its beginning alone moves its heap, and with it the
+  -- time of what allocates and frees much, by a tenth.
+  present := (SELECT jsonb_object_agg(k, s.reset_val) FROM jsonb_object_keys(variant -> 'settings') k JOIN pg_settings s ON lower(s.name) = lower(k));
+  run := perfopt.start_test('{"duration": "2 min"}'::jsonb || test
+    || jsonb_build_object('kind', 'ab', 'variant_a', jsonb_build_object('settings', present), 'variant_b', variant));
   IF perfopt.wait_test(run) <> 'finished' THEN
     RAISE EXCEPTION 'load test % did not finish, so it proves nothing', run
       USING ERRCODE = 'object_not_in_prerequisite_state', HINT = format('SELECT state, problem FROM perfopt.test_run WHERE run_id = %s;', run);
@@ -86,3 +93,82 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION perfopt.prove_recommendation(bigint, jsonb, boolean) IS
   'Proves advice on settings that a session can change: runs a load (test as perfopt.start_test takes it, default 2 min of the scenario integration) with and without it in slots of a second in random order, decides with the verdict of perfopt.compare_tests, and puts the change of time per call with its 95 % interval (percent) beside the prediction. The recommendation becomes verified, no_effect (within 5 percent), regressed or inconclusive. Only the test''s own sessions have the change, so nothing is to be reverted; keep => true (default false) applies it when it is verified, by perfopt.apply_recommendation. Example: SELECT before_ms, after_ms, change_pct, low_pct, high_pct, predicted_pct, state FROM perfopt.prove_recommendation(1, ''{"scenario": "pgbench", "users": 8}'');';
+
+-- What a session can't have for itself alone: before, after and reverted, several times over.
+CREATE FUNCTION perfopt.record_blocks(recommendation_id bigint, runs bigint[]) RETURNS perfopt.measurement
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  advice perfopt.recommendation := perfopt.checked_recommendation($1);
+  block record;
+  judged record;
+  made perfopt.measurement;
+BEGIN
+  -- A run had the change when the last that was done before it was to apply, and nothing was done while it ran.
+  SELECT array_agg(b.ms ORDER BY b.run_id) FILTER (WHERE NOT b.has_it) AS before, array_agg(b.ms ORDER BY b.run_id) FILTER (WHERE b.has_it) AS after,
+         count(*) AS n, count(DISTINCT b.config #- '{options,seed}') AS configs, min(b.started_at) AS began, max(b.finished_at) AS ended, bool_or(b.disturbed) AS disturbed
+    INTO block
+    FROM (SELECT r.run_id, r.started_at, r.finished_at, r.config, (SELECT t.mean_ms FROM perfopt.test_report(r.run_id) t WHERE t.operation = 'total') AS ms,
+                 coalesce((SELECT NOT a.undo FROM perfopt.application a WHERE a.recommendation_id = $1 AND a.state = 'done' AND a.finished_at <= r.started_at
+                           ORDER BY a.application_id DESC LIMIT 1), false) AS has_it,
+                 EXISTS (SELECT FROM perfopt.application a WHERE a.recommendation_id = $1
+                         AND a.started_at < r.finished_at AND coalesce(a.finished_at, 'infinity') > r.started_at) AS disturbed
+          FROM perfopt.test_run r WHERE r.run_id = ANY ($2) AND r.kind = 'load' AND r.state = 'finished') b;
+  IF block.n <> cardinality($2) OR block.configs <> 1 OR block.disturbed OR block.before IS NULL OR block.after IS NULL THEN
+    RAISE EXCEPTION 'load tests % are no experiment on recommendation %', $2, $1
+      USING ERRCODE = 'invalid_parameter_value', HINT = format('CALL perfopt.prove_in_blocks(%s); runs one.', $1);
+  END IF;
+  SELECT * INTO judged FROM perfopt.judge_change(block.before, block.after);
+  INSERT INTO perfopt.measurement AS m (recommendation_id, kind, measured_by, changed_at, length, windows_before, before_ms, after_ms,
+                                        change_pct, low_pct, high_pct, p_value, predicted_pct, state)
+    SELECT $1, 'proof', perfopt.caller(), block.began, block.ended - block.began, cardinality(block.before),
+           (SELECT exp(avg(ln(b))) FROM unnest(block.before) b), (SELECT exp(avg(ln(b))) FROM unnest(block.after) b),
+           judged.change_pct, judged.low_pct, judged.high_pct, judged.p_value, -advice.impact_pct, judged.state
+    RETURNING m.* INTO made;
+  IF judged.state <> advice.state THEN
+    PERFORM perfopt.set_recommendation_state($1, judged.state, perfopt.caller(), format('proof by load tests %s', $2));
+  END IF;
+  RETURN made;
+END $$;
+COMMENT ON FUNCTION perfopt.record_blocks(bigint, bigint[]) IS
+  'Judges a recommendation by load tests of the same configuration, some of which ran while it was applied, as perfopt.application tells (perfopt.judge_change of their mean_ms); perfopt.prove_in_blocks calls it. Example: SELECT state FROM perfopt.record_blocks(1, ''{7,8,9}'');';
+
+-- Between its transactions it holds no snapshot, which CREATE INDEX CONCURRENTLY would wait for.
+CREATE PROCEDURE perfopt.prove_in_blocks(
+  recommendation_id bigint, test jsonb DEFAULT '{}', cycles int DEFAULT 3, INOUT state text DEFAULT NULL)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+  advice perfopt.recommendation := perfopt.checked_recommendation($1);
+  config jsonb := '{"duration": "30 s"}'::jsonb OPERATOR(pg_catalog.||) test OPERATOR(pg_catalog.||) '{"kind": "load"}'::jsonb;
+  run bigint;
+  runs bigint[] := '{}';
+  application bigint;
+  outcome text;
+BEGIN
+  IF cycles NOT BETWEEN 2 AND 100 THEN
+    RAISE EXCEPTION '% cycles are not between 2 and 100', cycles USING ERRCODE = 'invalid_parameter_value', HINT = '3 are the default.';
+  END IF;
+  IF EXISTS (SELECT FROM perfopt.describe_action(advice.action_sql) d WHERE d.takes_effect = 'when the server is restarted') THEN
+    RAISE EXCEPTION 'recommendation % needs a restart, so it can''t be proven in blocks', $1
+      USING ERRCODE = 'feature_not_supported', HINT = pg_catalog.format('Apply it, and then SELECT * FROM perfopt.measure_impact(%s);', $1);
+  END IF;
+  FOR i IN 0 .. 2 * cycles LOOP
+    IF i > 0 THEN
+      application := perfopt.start_application($1, i % 2 = 0, 60000);
+      COMMIT;
+      CALL perfopt.wait_application(application, '1 day', outcome);
+      IF outcome <> 'done' THEN
+        RAISE EXCEPTION 'application % of recommendation % is %', application, $1, outcome
+          USING ERRCODE = 'object_not_in_prerequisite_state',
+                DETAIL = (SELECT a.error FROM perfopt.application a WHERE a.application_id = application);
+      END IF;
+    END IF;
+    run := NULL;
+    CALL perfopt.run_test(config, run);
+    runs := runs OPERATOR(pg_catalog.||) run;
+  END LOOP;
+  state := (perfopt.record_blocks($1, runs)).state;
+END $$;
+COMMENT ON PROCEDURE perfopt.prove_in_blocks(bigint, jsonb, int, text) IS
+  'Proves advice that holds for the whole server, such as an index: runs a load (test as perfopt.start_test takes it, default 30 s of the scenario integration), applies, runs it, reverts, runs it, and so on for cycles (2 to 100, default 3) and leaves it reverted. It is perfopt.apply_recommendation and revert_recommendation that do it, on this very server. The mean time per call with it beside the others'' and how those differ from each other decides: verified, no_effect, regressed or inconclusive; perfopt.measurement has change and interval. If it is interrupted, perfopt.recommendation says whether it is implemented just then. Not inside a transaction block. Example: CALL perfopt.prove_in_blocks(1, ''{"scenario": "pgbench", "users": 4, "duration": "30 s"}'');';

@@ -54,7 +54,7 @@ AS $$
     WHEN 'accepted' THEN '{dismissed,implemented,verified,no_effect,regressed,inconclusive}'
     WHEN 'dismissed' THEN '{accepted}'
     WHEN 'implemented' THEN '{verified,no_effect,regressed,inconclusive,reverted}'
-    WHEN 'reverted' THEN '{accepted,dismissed,implemented}'
+    WHEN 'reverted' THEN '{accepted,dismissed,implemented,verified,no_effect,regressed,inconclusive}'
     -- judged, by a proof before it is applied or by measuring after
     ELSE '{accepted,dismissed,implemented,verified,no_effect,regressed,inconclusive,reverted}'
   END::text[]) AND from_state <> to_state

@@ -229,6 +229,8 @@ INSERT INTO expected
        dismiss_recommendation(bigint,text);
        mark_implemented(bigint,text);
        settle_applications();
+       record_blocks(bigint,bigint[]);
+       prove_in_blocks(bigint,jsonb,integer,text);
        checked_cron();
        schedule_analysis(text,interval);
        unschedule_analysis();
