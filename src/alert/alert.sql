@@ -318,9 +318,5 @@ COMMENT ON FUNCTION perfopt.forget_events(interval) IS
 
 CREATE TRIGGER alerting_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON perfopt.threshold
   FOR EACH STATEMENT EXECUTE FUNCTION perfopt.alerting_changed();
-CREATE TRIGGER alerting_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON perfopt.inhibition
-  FOR EACH STATEMENT EXECUTE FUNCTION perfopt.alerting_changed();
-CREATE TRIGGER alerting_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON perfopt.silence
-  FOR EACH STATEMENT EXECUTE FUNCTION perfopt.alerting_changed();
 CREATE TRIGGER alerting_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON perfopt.alert_log
   FOR EACH STATEMENT EXECUTE FUNCTION perfopt.alerting_changed();

@@ -2,7 +2,7 @@
  * changed.c
  *	  How the workers learn that somebody has changed what they remember.
  *
- * A change of thresholds, inhibitions, silences or alerts invalidates the table's relation cache entry.
+ * A change of thresholds or alerts invalidates the table's relation cache entry.
  * That reaches the collector when, and only if, the transaction commits, and costs nobody anything
  * until then.  What the collector writes itself is no news to it.
  */
@@ -21,18 +21,25 @@
 #include "alert/watch.h"
 #include "worker/worker.h"
 
-static const char *const tables[] = { "threshold", "inhibition", "silence", "alert_log" };
+static const struct
+{
+	const char *name;
+	PerfoptStale makes;
+} tables[] = {
+	{ "threshold", PERFOPT_STALE_RULES },
+	{ "alert_log", PERFOPT_STALE_ALERTS },
+};
 
-static bool stale = true;
+static PerfoptStale stale = PERFOPT_STALE_RULES;
 static Oid table_oids[lengthof(tables)];
 
 /* This process writes nothing there but what it remembers anyway. */
 static bool ignore_own_changes = false;
 
 void
-perfopt_watcher_set_stale(void)
+perfopt_watcher_set_stale(PerfoptStale what)
 {
-	stale = true;
+	stale = Max(stale, what);
 }
 
 static void
@@ -40,15 +47,15 @@ on_invalidation(Datum arg, Oid relid)
 {
 	for (int i = 0; i < lengthof(tables); i++)
 		if (relid == InvalidOid || relid == table_oids[i])
-			stale = true;
+			perfopt_watcher_set_stale(tables[i].makes);
 }
 
-bool
-perfopt_watcher_is_stale(void)
+PerfoptStale
+perfopt_watcher_stale(void)
 {
 	static bool registered = false;
 	Oid schema = get_namespace_oid("perfopt", false);
-	bool was_stale;
+	PerfoptStale was_stale;
 
 	if (!registered)
 	{
@@ -59,14 +66,14 @@ perfopt_watcher_is_stale(void)
 	/* Another extension of that name since the last time has other tables, and nothing of ours. */
 	for (int i = 0; i < lengthof(tables); i++)
 	{
-		Oid oid = get_relname_relid(tables[i], schema);
+		Oid oid = get_relname_relid(tables[i].name, schema);
 
 		if (oid != table_oids[i])
-			stale = true;
+			stale = PERFOPT_STALE_RULES;
 		table_oids[i] = oid;
 	}
 	was_stale = stale;
-	stale = false;
+	stale = PERFOPT_FRESH;
 	return was_stale;
 }
 

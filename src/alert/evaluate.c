@@ -373,15 +373,20 @@ static int
 evaluate(PerfoptWatcher *watcher, TimestampTz now, bool keeps_scores)
 {
 	Cycle cycle = { .watcher = watcher, .now = now };
+	PerfoptStale stale;
 	int changed = 0;
 	ListCell *lc;
 
-	if (perfopt_watcher_is_stale() || !watcher->loaded)
+	stale = perfopt_watcher_stale();
+	if (stale != PERFOPT_FRESH || !watcher->loaded)
+		changed += perfopt_step_end_orphans(now);
+	if (stale == PERFOPT_STALE_RULES || !watcher->loaded)
 	{
 		cycle.from_scratch = true;
-		changed += perfopt_step_end_orphans(now);
 		perfopt_watcher_load(watcher, now);
 	}
+	else if (stale == PERFOPT_STALE_ALERTS)
+		perfopt_watcher_reread_alerts(watcher, now);
 	read_samples(&cycle);
 	foreach (lc, watcher->watches)
 		look_at(&cycle, lfirst(lc));
@@ -391,7 +396,7 @@ evaluate(PerfoptWatcher *watcher, TimestampTz now, bool keeps_scores)
 	foreach (lc, watcher->watches)
 		((PerfoptWatch *) lfirst(lc))->fresh = false;
 	if (cycle.retry)
-		perfopt_watcher_set_stale();
+		perfopt_watcher_set_stale(PERFOPT_STALE_ALERTS);
 	return changed;
 }
 
@@ -406,7 +411,7 @@ void
 perfopt_alert_evaluate_failed(void)
 {
 	scores = NULL;
-	perfopt_watcher_set_stale();
+	perfopt_watcher_set_stale(PERFOPT_STALE_RULES);
 }
 
 void
@@ -426,7 +431,7 @@ perfopt_alert_evaluate_duty(TimestampTz now)
 	/* Somebody else is at it, by hand: what he leaves is news for the next cycle. */
 	if (!ConditionalLockRelationOid(lock_relation(), ShareUpdateExclusiveLock))
 	{
-		perfopt_watcher_set_stale();
+		perfopt_watcher_set_stale(PERFOPT_STALE_ALERTS);
 		return;
 	}
 	(void) evaluate(watcher, now, true);

@@ -185,7 +185,7 @@ COMMENT ON FUNCTION perfopt.check_threshold() IS
 CREATE FUNCTION perfopt.alerting_changed() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'perfopt_alerting_changed';
 COMMENT ON FUNCTION perfopt.alerting_changed() IS
-  'Tells the collector, once the transaction is committed, that it has to read thresholds, silences or alerts again; triggers call it.';
+  'Tells the collector, once the transaction is committed, that it has to read thresholds or alerts again; triggers call it.';
 
 CREATE FUNCTION perfopt.set_threshold(
   metric text, operator text, warning float8, critical float8, labels jsonb DEFAULT '{}',

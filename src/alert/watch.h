@@ -96,6 +96,7 @@ typedef struct PerfoptWatcher
 	List *watches;
 	HTAB *series;
 	HTAB *writers;
+	MemoryContext alerts_context;
 	List *alerts; /* of perfopt.alert_log, for watches that are yet to be made */
 } PerfoptWatcher;
 
@@ -104,6 +105,9 @@ extern PerfoptWatcher *perfopt_watcher_create(void);
 
 /* Under SPI: reads thresholds and alerts anew, as of this time. */
 extern void perfopt_watcher_load(PerfoptWatcher *watcher, TimestampTz now);
+
+/* Under SPI: alerts alone, when somebody has worked on them; watches keep what they know of samples. */
+extern void perfopt_watcher_reread_alerts(PerfoptWatcher *watcher, TimestampTz now);
 
 /* Under SPI: makes the watches on series that were not met before. */
 extern void perfopt_watcher_meet(PerfoptWatcher *watcher, const int *series, int n,
@@ -119,9 +123,17 @@ extern PerfoptWatch *perfopt_watch_make(PerfoptWatcher *watcher, PerfoptRule *ru
  */
 extern void perfopt_watch_take(PerfoptWatch *watch, TimestampTz ts, double value, double elapsed_s);
 
-/* Somebody has changed what a watcher reads; asks once, and then it counts as read. */
-extern bool perfopt_watcher_is_stale(void);
-extern void perfopt_watcher_set_stale(void);
+/* What somebody has changed since it was read. */
+typedef enum PerfoptStale
+{
+	PERFOPT_FRESH,
+	PERFOPT_STALE_ALERTS, /* or silences */
+	PERFOPT_STALE_RULES   /* everything is to be read anew */
+} PerfoptStale;
+
+/* Asks once, and then it counts as read. */
+extern PerfoptStale perfopt_watcher_stale(void);
+extern void perfopt_watcher_set_stale(PerfoptStale stale);
 
 /* For the collector, which changes only what it remembers. */
 extern void perfopt_watcher_ignore_own_changes(void);

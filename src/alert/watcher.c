@@ -200,6 +200,9 @@ read_alerts(PerfoptWatcher *watcher, TimestampTz now)
 	Datum values[] = { TimestampTzGetDatum(now) };
 	MemoryContext oldcontext;
 
+	/* Those that were read before go, with the list. */
+	MemoryContextReset(watcher->alerts_context);
+	watcher->alerts = NIL;
 	perfopt_alert_execute(
 		&plan,
 		"SELECT threshold, labels::pg_catalog.text, alert_id, state IN ('firing', 'acknowledged'),"
@@ -208,14 +211,14 @@ read_alerts(PerfoptWatcher *watcher, TimestampTz now)
 		" FROM perfopt.alert_log WHERE state <> 'resolved' OR until_clear"
 		" OR resolved_at > $1 - " LONGEST_MEMORY " ORDER BY alert_id",
 		lengthof(types), types, values, NULL);
-	oldcontext = MemoryContextSwitchTo(watcher->context);
+	oldcontext = MemoryContextSwitchTo(watcher->alerts_context);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		LoggedAlert *alert = palloc0(sizeof(LoggedAlert));
 		Datum value;
 
-		alert->threshold = get_text(watcher->context, i, 1);
-		alert->labels = get_text(watcher->context, i, 2);
+		alert->threshold = get_text(watcher->alerts_context, i, 1);
+		alert->labels = get_text(watcher->alerts_context, i, 2);
 		alert->alert_id = get_datum(i, 3, &value) ? DatumGetInt64(value) : 0;
 		alert->firing = get_bool(i, 4);
 		alert->acknowledged = get_bool(i, 5);
@@ -304,7 +307,6 @@ compare_rule_name(const void *name, const void *rule)
 typedef struct Refill
 {
 	TimestampTz ts;
-	int series_id;
 	double value;
 } Refill;
 
@@ -318,10 +320,8 @@ compare_refill(const void *a, const void *b)
 }
 
 static void
-take_refill(PerfoptWatcher *watcher, const Refill *refill)
+take_refill(const PerfoptWatchedSeries *series, const Refill *refill)
 {
-	PerfoptWatchedSeries *series =
-		hash_search(watcher->series, &refill->series_id, HASH_FIND, NULL);
 	ListCell *lc;
 
 	foreach (lc, series->watches)
@@ -333,20 +333,35 @@ take_refill(PerfoptWatcher *watcher, const Refill *refill)
 	}
 }
 
-/* Windows and detectors begin with what the store has, so that a restart does not make them blind for long. */
-static void
-refill(PerfoptWatcher *watcher, const int *series, int n, int64 back_us, TimestampTz now)
+static int64
+longest_refill_us(const PerfoptWatchedSeries *series)
 {
+	int64 longest_us = 0;
+	ListCell *lc;
+
+	foreach (lc, series->watches)
+		longest_us = Max(longest_us, ((const PerfoptWatch *) lfirst(lc))->rule->refill_us);
+	return longest_us;
+}
+
+/*
+ * Windows and detectors begin with what the store has, so that a restart does not make them blind for
+ * long.  One series after the other: with cycles of a second, two days of one are 4 MB.
+ */
+static void
+refill(const PerfoptWatchedSeries *series, TimestampTz now)
+{
+	int64 back_us = longest_refill_us(series);
 	PerfoptCursor *cursor;
 	PerfoptSlice slice;
 	Refill *refills;
 	int capacity = 1024;
 	int nrefills = 0;
 
-	if (n == 0)
+	if (back_us == 0)
 		return;
 	refills = palloc(capacity * sizeof(Refill));
-	cursor = perfopt_cursor_open(PERFOPT_RAW, now - back_us, now, series, n);
+	cursor = perfopt_cursor_open(PERFOPT_RAW, now - back_us, now, &series->series_id, 1);
 	while (perfopt_cursor_next(cursor, &slice))
 	{
 		while (nrefills + slice.n > capacity)
@@ -355,12 +370,12 @@ refill(PerfoptWatcher *watcher, const int *series, int n, int64 back_us, Timesta
 			refills = repalloc_huge(refills, capacity * sizeof(Refill));
 		}
 		for (int i = 0; i < slice.n; i++)
-			refills[nrefills++] = (Refill){ slice.ts[i], slice.series_id, slice.column[0][i] };
+			refills[nrefills++] = (Refill){ slice.ts[i], slice.column[0][i] };
 	}
 	perfopt_cursor_close(cursor);
 	qsort(refills, nrefills, sizeof(Refill), compare_refill);
 	for (int i = 0; i < nrefills; i++)
-		take_refill(watcher, &refills[i]);
+		take_refill(series, &refills[i]);
 	pfree(refills);
 }
 
@@ -372,9 +387,6 @@ perfopt_watcher_meet(PerfoptWatcher *watcher, const int *series, int n, Timestam
 	Datum *ids = palloc(Max(n, 1) * sizeof(Datum));
 	Datum values[1];
 	MemoryContext oldcontext;
-	int *refilled;
-	int nrefilled = 0;
-	int64 longest_us = 0;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -393,7 +405,6 @@ perfopt_watcher_meet(PerfoptWatcher *watcher, const int *series, int n, Timestam
 		lengthof(types), types, values, NULL);
 
 	oldcontext = MemoryContextSwitchTo(watcher->context);
-	refilled = palloc(Max(SPI_processed, 1) * sizeof(int));
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		char *name = get_text(watcher->context, i, 3);
@@ -415,16 +426,11 @@ perfopt_watcher_meet(PerfoptWatcher *watcher, const int *series, int n, Timestam
 			recall(watch, watcher->alerts);
 		}
 		known->watches = lappend(known->watches, watch);
-		if (rule->refill_us > 0)
-		{
-			refilled[nrefilled++] = known->series_id;
-			longest_us = Max(longest_us, rule->refill_us);
-		}
 	}
 	MemoryContextSwitchTo(oldcontext);
 	SPI_freetuptable(SPI_tuptable);
-	refill(watcher, refilled, nrefilled, longest_us, now);
-	pfree(refilled);
+	for (int i = 0; i < n; i++)
+		refill(hash_search(watcher->series, &series[i], HASH_FIND, NULL), now);
 }
 
 /* Series whose alerts are not over are watched from the start, whether or not they have samples. */
@@ -433,7 +439,7 @@ meet_alerting(PerfoptWatcher *watcher, TimestampTz now)
 {
 	static SPIPlanPtr plan = NULL;
 	int *series;
-	int n;
+	int n = 0;
 
 	perfopt_alert_execute(
 		&plan,
@@ -442,17 +448,40 @@ meet_alerting(PerfoptWatcher *watcher, TimestampTz now)
 		" JOIN perfopt.series s ON s.metric_id = m.metric_id AND s.labels = a.labels"
 		" WHERE a.state <> 'resolved'",
 		0, NULL, NULL, NULL);
-	n = (int) SPI_processed;
-	series = palloc(Max(n, 1) * sizeof(int));
-	for (int i = 0; i < n; i++)
+	series = palloc(Max(SPI_processed, 1) * sizeof(int));
+	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		Datum id;
 
 		(void) get_datum(i, 1, &id);
-		series[i] = DatumGetInt32(id);
+		series[n] = DatumGetInt32(id);
+		if (hash_search(watcher->series, &series[n], HASH_FIND, NULL) == NULL)
+			n++;
 	}
 	SPI_freetuptable(SPI_tuptable);
 	perfopt_watcher_meet(watcher, series, n, now);
+}
+
+static void
+forget_life(PerfoptWatch *watch)
+{
+	watch->life = (PerfoptAlertLife){ 0 };
+	watch->alert_id = 0;
+	watch->told = false;
+}
+
+void
+perfopt_watcher_reread_alerts(PerfoptWatcher *watcher, TimestampTz now)
+{
+	ListCell *lc;
+
+	read_alerts(watcher, now);
+	foreach (lc, watcher->watches)
+	{
+		forget_life(lfirst(lc));
+		recall(lfirst(lc), watcher->alerts);
+	}
+	meet_alerting(watcher, now);
 }
 
 PerfoptWatcher *
@@ -461,7 +490,9 @@ perfopt_watcher_create(void)
 	PerfoptWatcher *watcher = palloc0(sizeof(PerfoptWatcher));
 
 	watcher->context =
-		AllocSetContextCreate(CurrentMemoryContext, "perfopt alerts", ALLOCSET_DEFAULT_SIZES);
+		AllocSetContextCreate(CurrentMemoryContext, "perfopt watcher", ALLOCSET_DEFAULT_SIZES);
+	watcher->alerts_context =
+		AllocSetContextCreate(CurrentMemoryContext, "perfopt alerts", ALLOCSET_SMALL_SIZES);
 	return watcher;
 }
 
@@ -481,7 +512,6 @@ perfopt_watcher_load(PerfoptWatcher *watcher, TimestampTz now)
 								   HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 	watcher->loaded_at = now;
 	watcher->watches = NIL;
-	watcher->alerts = NIL;
 	read_rules(watcher);
 	read_alerts(watcher, now);
 	foreach (lc, watcher->watches)
