@@ -1,0 +1,7 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# Look-ups of what is not in the cache.
+expect=cache_low_hit_ratio category=cache strength=strong
+entity='^cache$'
+beside='top_statement'
+plant() { repeat 0.4 cache_commands 500 1000000000 GET 'nothing:__rand_int__'; }
+remove() { :; }
