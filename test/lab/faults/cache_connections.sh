@@ -3,20 +3,22 @@
 expect=cache_connections category=cache strength=strong
 entity='^cache$'
 beside='cache_down'
-hold()
+# They come in waves: who looks at the cache is refused as well while one lasts.
+wave()
 {
-	local i fd
+	local i fd fds=()
 
 	for ((i = 0; i < 30; i++)); do
 		exec {fd}<>"/dev/tcp/127.0.0.1/${REDIS_PORT[cache]}" || true
-		sleep 0.1
+		fds+=("$fd")
 	done
-	sleep 600
+	sleep 1
+	for fd in "${fds[@]}"; do exec {fd}>&-; done
 }
 plant()
 {
 	cache config set maxclients 12
-	in_background hold
+	repeat 2 wave
 }
 remove()
 {

@@ -12,7 +12,7 @@ SELECT pg_sleep(14);
 SQL
 	session <<'SQL'
 SELECT pg_sleep(1);
-ALTER TABLE shop.item SET (fillfactor = 100);
+ALTER TABLE shop.item ADD COLUMN IF NOT EXISTS note text;
 SQL
 	client 4 <<'SQL'
 \set i random(1, 1000)

@@ -10,7 +10,7 @@ plant()
 
 	for ((i = 0; i < 3 * $(nproc); i++)); do in_background spin; done
 	client 1 <<'SQL'
-SELECT sum(sqrt(g)) FROM generate_series(1, 100000) g;
+SELECT sum(sqrt(g)) FROM generate_series(1, 20000) g;
 SQL
 }
 remove() { :; }

@@ -2,7 +2,7 @@
 # The index behind a foreign key is gone; many look up rows by it.
 expect=missing_index category=database strength=strong
 entity='shop\.orders.*customer_id'
-beside='top_statement|cpu_saturation'
+beside='top_statement|cpu_saturation|plan_regression'
 plant()
 {
 	ask 'DROP INDEX shop.orders_customer_id_idx'

@@ -5,7 +5,7 @@ entity='shop\.orders.*reference'
 beside='top_statement'
 plant()
 {
-	client 1 -R 5 <<'SQL'
+	client 1 -R 15 <<'SQL'
 \set r random(1, 200000)
 SELECT order_id FROM shop.orders WHERE reference = 'R' || :r;
 SQL
