@@ -12,7 +12,7 @@ plant()
 	mount -t tmpfs -o size=48m,mode=700,uid="$(id -u "$(server_user)")" lab_tablespace "$mount"
 	ask "CREATE TABLESPACE small LOCATION '$mount'"
 	ask 'CREATE TABLE shop.log (t text) TABLESPACE small'
-	repeat 0.7 ask "INSERT INTO shop.log SELECT repeat('x', 1000) FROM generate_series(1, 1600)"
+	repeat 0.7 ask "INSERT INTO shop.log SELECT repeat('x', 1000) FROM generate_series(1, 2200)"
 }
 remove()
 {
