@@ -5,7 +5,7 @@ entity='shop\.orders'
 beside='top_statement|cpu_saturation|temp_io'
 plant()
 {
-	client 2 <<'SQL'
+	client 1 <<'SQL'
 SET work_mem = '64kB';
 SELECT count(*) FROM (SELECT * FROM shop.orders ORDER BY reference, amount OFFSET 0) o;
 SQL
