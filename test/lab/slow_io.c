@@ -27,6 +27,7 @@ delay(const char *variable)
 		usleep((useconds_t) atoi(text));
 }
 
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): the C library's own names are reserved. */
 ssize_t
 pread(int fd, void *buffer, size_t length, off_t offset)
 {
@@ -60,3 +61,4 @@ fdatasync(int fd)
 	delay("LAB_SYNC_DELAY");
 	return real(fd);
 }
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */
