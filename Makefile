@@ -82,7 +82,7 @@ package_of_zlib = zlib1g-dev
 
 # For those who build perfopt. These find or install what they need, so they are not held up by
 # what PGXS wants; `check` would also clash with PGXS's own, which only says that it has none.
-SCRIPT_GOALS = demo check check-bare check-versions lint format asan fuzz coverage bench bench-trend
+SCRIPT_GOALS = demo check check-bare check-versions lint format asan fuzz coverage bench bench-trend lab
 ifneq ($(MAKECMDGOALS),)
 ifeq ($(filter-out $(SCRIPT_GOALS) unit,$(MAKECMDGOALS)),)
 only_scripts = yes

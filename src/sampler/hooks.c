@@ -8,6 +8,7 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "parser/analyze.h"
+#include "storage/ipc.h"
 #include "storage/proc.h"
 #include "tcop/utility.h"
 
@@ -32,13 +33,32 @@ my_proc(void)
 	return perfopt_sampler_procs && MyProc ? &perfopt_sampler_procs[PERFOPT_MY_PROCNO] : NULL;
 }
 
+/*
+ * One that is terminated in the middle of a statement, or loses its client, does not come back through
+ * PG_FINALLY, and before version 16 its place in the process array goes on having its pid.
+ */
+static void
+stop_executing(int code, Datum arg)
+{
+	SamplerProc *me = my_proc();
+
+	if (me != NULL)
+		me->executing = false;
+}
+
 static inline void
 set_query_id(uint64 query_id)
 {
+	static bool exit_is_seen_to = false;
 	SamplerProc *me = my_proc();
 
 	if (me == NULL)
 		return;
+	if (!exit_is_seen_to)
+	{
+		before_shmem_exit(stop_executing, (Datum) 0);
+		exit_is_seen_to = true;
+	}
 	me->pid = MyProcPid;
 	me->query_id = query_id;
 	me->ignored = false;

@@ -1,7 +1,7 @@
 """
 http_server.py PORTFILE [CERTIFICATE KEY]: an HTTP or HTTPS server that behaves as its paths say. It
 listens on a free port of 127.0.0.1, which it writes into PORTFILE, and its pid into PORTFILE.pid. It ends
-by itself after twenty minutes.
+by itself after twenty minutes, or LIFETIME seconds.
 
 /ok                 200 with a short text
 /status/N           status N
@@ -12,6 +12,7 @@ by itself after twenty minutes.
 /large              200, with a body that does not end
 /many-headers       200, with headers that do not end
 /slow-headers       a header each 50 ms, without an end
+/wait/MS            200 after so many milliseconds
 /hang               nothing, until the client hangs up
 """
 import base64
@@ -72,6 +73,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif what == "slow-headers":
             self.wfile.write(b"HTTP/1.1 200 OK\r\n")
             self.endless(b"X-Filler: x\r\n", 0.05)
+        elif what == "wait":
+            time.sleep(int(rest) / 1000)
+            self.answer(200)
         elif what == "hang":
             self.rfile.read()
         else:
@@ -102,7 +106,7 @@ def main():
     with open(sys.argv[1] + ".new", "w") as file:
         file.write(str(server.server_address[1]))
     os.rename(sys.argv[1] + ".new", sys.argv[1])
-    threading.Timer(1200, os._exit, [0]).start()
+    threading.Timer(int(os.environ.get("LIFETIME", "1200")), os._exit, [0]).start()
     server.serve_forever()
 
 
