@@ -35,7 +35,7 @@ my_proc(void)
 
 /*
  * One that is terminated in the middle of a statement, or loses its client, does not come back through
- * PG_FINALLY, and before version 16 its place in the process array goes on having its pid.
+ * PG_FINALLY, and in older versions its place in the process array goes on having its pid.
  */
 static void
 stop_executing(int code, Datum arg)

@@ -17,14 +17,16 @@ delay(const char *variable)
 	const char *path = getenv(variable);
 	char text[16] = "";
 	int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	long us;
 	ssize_t n;
 
 	if (fd < 0)
 		return;
 	n = read(fd, text, sizeof(text) - 1);
 	close(fd);
-	if (n > 0 && atoi(text) > 0)
-		usleep((useconds_t) atoi(text));
+	us = n > 0 ? strtol(text, NULL, 10) : 0;
+	if (us > 0)
+		usleep((useconds_t) us);
 }
 
 /* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): the C library's own names are reserved. */
