@@ -123,7 +123,7 @@ lab_start()
 	for extension in pg_stat_statements hypopg perfopt; do
 		ask "CREATE EXTENSION $extension" || [ $extension = hypopg ] || die "no $extension"
 	done
-	cluster_env lab pgbench -i -q -s 10 >/dev/null 2>&1
+	cluster_env lab pgbench -i -q -s 3 >/dev/null 2>&1
 	ask "CREATE SERVER cache TYPE 'redis' FOREIGN DATA WRAPPER perfopt OPTIONS (host '127.0.0.1', port '${REDIS_PORT[cache]}')" \
 		-c "CREATE SERVER api TYPE 'http' FOREIGN DATA WRAPPER perfopt OPTIONS (url 'http://127.0.0.1:$api_port/ok')"
 	PGOPTIONS='-c client_min_messages=warning' ask "SELECT perfopt.create_dataset('integration')" -c 'CREATE SCHEMA shop' \
