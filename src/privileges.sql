@@ -185,7 +185,6 @@ INSERT INTO perfopt.access_rule (level, kind, privileges, object) VALUES
   ('operator', 'function', 'EXECUTE', 'perfopt.escalate_alert(bigint, text)'),
   ('operator', 'function', 'EXECUTE', 'perfopt.silence_alerts(text, jsonb, timestamptz, text)'),
   ('operator', 'function', 'EXECUTE', 'perfopt.end_silence(bigint)'),
-  ('operator', 'function', 'EXECUTE', 'perfopt.evaluate_alerts(timestamptz)'),
   ('operator', 'function', 'EXECUTE', 'perfopt.collect_now()'),
   ('operator', 'function', 'EXECUTE', 'perfopt.maintain_now()'),
   ('operator', 'table', 'UPDATE', 'perfopt.finding_setting'),

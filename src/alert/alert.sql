@@ -134,7 +134,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
   SELECT perfopt.raise_event('regression', NULL, NULL, NULL, 'warning', NULL, NULL, NULL, NULL,
     format('test %s is slower than baseline "%s" in %s figures', r.run_id, $2, $3),
-    jsonb_build_object('run_id', r.run_id, 'scenario', r.scenario, 'baseline', $2, 'count', $3, 'rows', $4), true)
+    jsonb_build_object('run_id', r.run_id, 'scenario', r.scenario, 'baseline', $2, 'count', $3,
+                       'rows', CASE WHEN octet_length($4::text) < 8000 THEN $4 END), true)
   FROM perfopt.test_run r WHERE r.run_id = $1
 $$;
 COMMENT ON FUNCTION perfopt.tell_regression(bigint, text, int, jsonb) IS
@@ -182,7 +183,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp
 AS $$
   SELECT perfopt.raise_event($1, a.alert_id, a.metric, a.labels, a.severity, a.state, a.value, a.line, $3, $4,
                              jsonb_build_object('threshold', a.threshold, 'escalation', a.escalation),
-                             a.inhibited_by IS NULL AND NOT a.silenced)
+                             CASE $1 WHEN 'alert_resolved' THEN a.told ELSE a.inhibited_by IS NULL AND NOT a.silenced END)
   FROM perfopt.alert_log a WHERE a.alert_id = $2
 $$;
 COMMENT ON FUNCTION perfopt.tell_alert(text, bigint, text, text) IS
@@ -291,7 +292,7 @@ CREATE FUNCTION perfopt.evaluate_alerts(at timestamptz DEFAULT clock_timestamp()
 LANGUAGE c STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'perfopt_evaluate_alerts';
 COMMENT ON FUNCTION perfopt.evaluate_alerts(timestamptz) IS
-  'Looks at all thresholds as of a time with what was collected until then, as the collector does in each cycle by itself, and returns how many alerts changed. Example: SELECT perfopt.evaluate_alerts();';
+  'Looks at all thresholds as of a time with what was collected until then, as the collector does in each cycle by itself, and returns how many alerts changed. For the owner alone: at another time than now it resolves and raises what is not so. Example: SELECT perfopt.evaluate_alerts();';
 
 CREATE FUNCTION perfopt.forget_events(older_than interval) RETURNS bigint
 LANGUAGE sql SET search_path = pg_catalog, pg_temp

@@ -52,7 +52,8 @@ BEGIN
     SELECT DISTINCT ON (o.target) o.target, o.outbox_id, o.batch, o.next_attempt, s.srvtype
     FROM perfopt.outbox o
     LEFT JOIN pg_foreign_server s ON s.srvname = o.target
-    ORDER BY o.target, o.outbox_id
+    -- What was sent and not confirmed comes first, also before what was written earlier and committed later.
+    ORDER BY o.target, o.batch IS NULL, o.outbox_id
   LOOP
     IF head.srvtype IS NULL THEN
       DELETE FROM perfopt.outbox o WHERE o.target = head.target;
@@ -64,7 +65,7 @@ BEGIN
       FROM (SELECT f.outbox_id, count(*) FILTER (WHERE f.again) OVER (ORDER BY f.outbox_id) AS repeats
             FROM (SELECT p.outbox_id,
                          p.alert_id IS NOT NULL AND row_number() OVER (PARTITION BY p.alert_id ORDER BY p.outbox_id) > 1 AS again
-                  FROM (SELECT q.* FROM perfopt.outbox q WHERE q.target = head.target
+                  FROM (SELECT q.* FROM perfopt.outbox q WHERE q.target = head.target AND q.batch IS NULL
                         ORDER BY q.outbox_id LIMIT 100) p) f) b
       WHERE o.outbox_id = b.outbox_id AND b.repeats = 0;
       head.batch := head.outbox_id;

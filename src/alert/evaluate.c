@@ -276,6 +276,10 @@ look_at(Cycle *cycle, PerfoptWatch *watch)
 	else if (life->phase == PERFOPT_ALERT_QUIET && !watch->fresh)
 		return;
 
+	/* One sample is not beyond a line for as long as no other comes. */
+	else if (life->phase == PERFOPT_ALERT_PENDING && !watch->fresh && !has_no_data(cycle, watch))
+		return;
+
 	for (;;)
 	{
 		PerfoptAlertLife before = *life;
@@ -368,6 +372,31 @@ perfopt_alert_evaluate_committed(void)
 	scores = NULL;
 }
 
+/* After the clock was set back, what is known of later times would hide all samples until then. */
+static void
+forget_future(PerfoptWatcher *watcher, TimestampTz now)
+{
+	HASH_SEQ_STATUS scan;
+	PerfoptReadUntil *until;
+	ListCell *lc;
+
+	foreach (lc, watcher->watches)
+	{
+		PerfoptWatch *watch = lfirst(lc);
+
+		if (watch->last_ts > now)
+		{
+			watch->last_ts = watch->rule->measure == PERFOPT_MEASURE_ABSENT ? now : 0;
+			watch->gap_us = 0;
+		}
+		watch->known_since = Min(watch->known_since, now);
+	}
+	hash_seq_init(&scan, watcher->writers);
+	while ((until = hash_seq_search(&scan)) != NULL)
+		if (until->ts > now)
+			hash_search(watcher->writers, until->writer, HASH_REMOVE, NULL);
+}
+
 /* One cycle, under SPI; returns how many alerts changed. */
 static int
 evaluate(PerfoptWatcher *watcher, TimestampTz now, bool keeps_scores)
@@ -387,6 +416,7 @@ evaluate(PerfoptWatcher *watcher, TimestampTz now, bool keeps_scores)
 	}
 	else if (stale == PERFOPT_STALE_ALERTS)
 		perfopt_watcher_reread_alerts(watcher, now);
+	forget_future(watcher, now);
 	read_samples(&cycle);
 	foreach (lc, watcher->watches)
 		look_at(&cycle, lfirst(lc));
@@ -411,7 +441,7 @@ void
 perfopt_alert_evaluate_failed(void)
 {
 	scores = NULL;
-	perfopt_watcher_set_stale(PERFOPT_STALE_RULES);
+	perfopt_watcher_set_stale(PERFOPT_STALE_ALERTS);
 }
 
 void

@@ -161,35 +161,58 @@ perfopt_step_write(PerfoptWatch *watch, const PerfoptAlertLife *before, PerfoptA
 	return true;
 }
 
-/* Silences and inhibitions that cover an alert, written into its row; true where it may be told. */
+static void
+note_suppression(int64 alert_id, bool silenced, Datum inhibited_by, bool is_inhibited)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid types[] = { INT8OID, BOOLOID, INT8OID };
+	Datum values[] = { Int64GetDatum(alert_id), BoolGetDatum(silenced), inhibited_by };
+
+	/* Whoever holds the row will find it noted in the next cycle. */
+	perfopt_alert_execute(&plan,
+						  "UPDATE perfopt.alert_log SET silenced = $2, inhibited_by = $3"
+						  " WHERE alert_id = (SELECT alert_id FROM perfopt.alert_log"
+						  "  WHERE alert_id = $1 FOR UPDATE SKIP LOCKED)",
+						  lengthof(types), types, values, is_inhibited ? NULL : "  n");
+}
+
+/*
+ * Whether neither a silence nor an inhibition covers an alert; what does is noted in its row where that has
+ * changed.
+ */
 static bool
 may_tell(int64 alert_id, TimestampTz now)
 {
 	static SPIPlanPtr plan = NULL;
 	Oid types[] = { INT8OID, TIMESTAMPTZOID };
 	Datum values[] = { Int64GetDatum(alert_id), TimestampTzGetDatum(now) };
-	bool isnull;
-	bool told = true;
+	bool silenced, is_free, changed, isnull;
+	Datum inhibited_by;
 
 	perfopt_alert_execute(
 		&plan,
-		"UPDATE perfopt.alert_log a SET inhibited_by = s.inhibited_by, silenced = s.silenced"
+		"SELECT s.silenced, s.inhibited_by,"
+		" (s.silenced, s.inhibited_by) IS DISTINCT FROM (s.was_silenced, s.was_inhibited_by)"
 		" FROM (SELECT perfopt.is_silenced(b.metric, b.labels, $2) AS silenced,"
+		"  b.silenced AS was_silenced, b.inhibited_by AS was_inhibited_by,"
 		"  (SELECT pg_catalog.min(o.alert_id) FROM perfopt.inhibition i"
 		"   JOIN perfopt.alert_log o ON o.metric = i.source_metric AND o.labels @> i.source_labels"
 		"    AND o.state <> 'resolved' AND o.alert_id <> b.alert_id"
 		"   WHERE i.target_metric = b.metric AND b.labels @> i.target_labels"
 		"    AND NOT EXISTS (SELECT FROM pg_catalog.unnest(i.equal_labels) l"
 		"     WHERE o.labels ->> l IS DISTINCT FROM b.labels ->> l)) AS inhibited_by"
-		"  FROM perfopt.alert_log b WHERE b.alert_id = $1) s"
-		" WHERE a.alert_id = $1"
-		" RETURNING s.inhibited_by IS NULL AND NOT s.silenced",
+		"  FROM perfopt.alert_log b WHERE b.alert_id = $1) s",
 		lengthof(types), types, values, NULL);
-	if (SPI_processed > 0)
-		told =
-			DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	if (SPI_processed == 0)
+		return true;
+	silenced =
+		DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	inhibited_by = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &is_free);
+	changed = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3, &isnull));
 	SPI_freetuptable(SPI_tuptable);
-	return told;
+	if (changed)
+		note_suppression(alert_id, silenced, inhibited_by, !is_free);
+	return is_free && !silenced;
 }
 
 static void
@@ -233,8 +256,11 @@ set_told(const PerfoptWatch *watch, int64 alert_id)
 	Oid types[] = { INT8OID };
 	Datum values[] = { Int64GetDatum(alert_id) };
 
-	perfopt_alert_execute(&plan, "UPDATE perfopt.alert_log SET told = true WHERE alert_id = $1", 1,
-						  types, values, NULL);
+	perfopt_alert_execute(&plan,
+						  "UPDATE perfopt.alert_log SET told = true WHERE alert_id ="
+						  " (SELECT alert_id FROM perfopt.alert_log WHERE alert_id = $1"
+						  "  FOR UPDATE SKIP LOCKED)",
+						  1, types, values, NULL);
 }
 
 void
@@ -260,9 +286,9 @@ perfopt_step_tell(PerfoptWatch *watch, PerfoptAlertStep step, int64 alert_id,
 	if (state == NULL)
 		state = state_of(&watch->life);
 
-	/* The end of what nobody was told of is no news either. */
+	/* The end of what somebody was told of is news, come what may; of anything else it is none. */
 	if (step == PERFOPT_STEP_RESOLVED)
-		told = told && watch->told;
+		told = watch->told;
 	raise_event(watch, names[step].kind, alert_id, severity, state, note, told, now);
 	if (step == PERFOPT_STEP_RESOLVED || step == PERFOPT_STEP_CLEARED)
 		watch->told = false;
@@ -276,7 +302,7 @@ perfopt_step_tell(PerfoptWatch *watch, PerfoptAlertStep step, int64 alert_id,
 bool
 perfopt_step_tell_late(PerfoptWatch *watch, TimestampTz now)
 {
-	if (!may_tell(watch->alert_id, now))
+	if (!may_tell(watch->alert_id, now) || !lock_row(watch, &watch->life))
 		return false;
 	raise_event(watch, "alert_fired", watch->alert_id, watch->life.severity, state_of(&watch->life),
 				"was silenced or inhibited", true, now);

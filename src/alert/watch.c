@@ -15,6 +15,9 @@
 /* A window has room for so many samples; of a longer period it has the latest. */
 #define MAX_WINDOW 1024
 
+/* Some 1,500 series with cycles of 30 s: the collector is not to grow without bound. */
+#define MAX_DETECTOR_BYTES (16 * 1024 * 1024)
+
 static int
 steps_a_day(void)
 {
@@ -45,12 +48,16 @@ set_scored_labels(PerfoptWatch *watch)
 	watch->nlabels_scored = n;
 }
 
+/* Beyond MAX_DETECTOR_BYTES a watch has none, and measures nothing. */
 static void
-begin_detector(PerfoptWatch *watch)
+begin_detector(PerfoptWatcher *watcher, PerfoptWatch *watch)
 {
 	int day = steps_a_day();
 	size_t size = perfopt_anomaly_size(day, 7 * day);
 
+	if (watcher->detector_bytes + size > MAX_DETECTOR_BYTES)
+		return;
+	watcher->detector_bytes += size;
 	watch->anomaly = palloc(size);
 	if (!perfopt_anomaly_init(watch->anomaly, size, day, 7 * day, 0))
 		elog(ERROR, "could not begin a detector with %d steps a day", day);
@@ -76,7 +83,7 @@ perfopt_watch_make(PerfoptWatcher *watcher, PerfoptRule *rule, int series_id, co
 			perfopt_window_init(palloc(perfopt_window_size(capacity)), capacity, rule->period_us);
 	}
 	if (rule->measure == PERFOPT_MEASURE_ANOMALY)
-		begin_detector(watch);
+		begin_detector(watcher, watch);
 	watcher->watches = lappend(watcher->watches, watch);
 	return watch;
 }
@@ -130,8 +137,8 @@ perfopt_watch_take(PerfoptWatch *watch, TimestampTz ts, double value, double ela
 		perfopt_window_add(watch->window, ts, measured);
 		measured = window_measure(watch);
 	}
-	if (watch->anomaly != NULL)
-		measured = anomaly_measure(watch, measured);
+	if (watch->rule->measure == PERFOPT_MEASURE_ANOMALY)
+		measured = watch->anomaly != NULL ? anomaly_measure(watch, measured) : NAN;
 	watch->measured = measured;
 	watch->fresh = true;
 }

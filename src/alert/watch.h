@@ -90,6 +90,7 @@ typedef struct PerfoptWatcher
 {
 	MemoryContext context;
 	bool loaded;
+	size_t detector_bytes; /* of all detectors' states */
 	TimestampTz loaded_at;
 	PerfoptRule *rules; /* by name, as strcmp() orders */
 	int nrules;

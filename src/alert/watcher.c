@@ -19,9 +19,6 @@
 /* A detector learns what days are like from this much. */
 #define ANOMALY_REFILL_US (2 * USECS_PER_DAY)
 
-/* What was resolved longer ago matters neither to a cooldown nor to flapping. */
-#define LONGEST_MEMORY "'30 days'::pg_catalog.interval"
-
 #define MICROSECONDS(interval) "(pg_catalog.date_part('epoch', " interval ") * 1e6)"
 
 /* A row of perfopt.alert_log. */
@@ -209,7 +206,9 @@ read_alerts(PerfoptWatcher *watcher, TimestampTz now)
 		" state = 'acknowledged', state = 'resolved', severity = 'critical', until_clear, told,"
 		" escalation, pending_since, critical_since, fired_at, escalated_at, resolved_at"
 		" FROM perfopt.alert_log WHERE state <> 'resolved' OR until_clear"
-		" OR resolved_at > $1 - " LONGEST_MEMORY " ORDER BY alert_id",
+		" OR resolved_at > $1 - greatest('1 hour'::pg_catalog.interval,"
+		"  (SELECT pg_catalog.max(cooldown) FROM perfopt.threshold WHERE enabled))"
+		" ORDER BY alert_id",
 		lengthof(types), types, values, NULL);
 	oldcontext = MemoryContextSwitchTo(watcher->alerts_context);
 	for (uint64 i = 0; i < SPI_processed; i++)
@@ -511,6 +510,7 @@ perfopt_watcher_load(PerfoptWatcher *watcher, TimestampTz now)
 	watcher->writers = hash_create("perfopt writers read", 32, &writer_ctl,
 								   HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 	watcher->loaded_at = now;
+	watcher->detector_bytes = 0;
 	watcher->watches = NIL;
 	read_rules(watcher);
 	read_alerts(watcher, now);

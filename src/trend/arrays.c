@@ -417,7 +417,7 @@ perfopt_capacity_values(PG_FUNCTION_ARGS)
 	double step_s = PG_GETARG_FLOAT8(1);
 	double capacity = PG_GETARG_FLOAT8(2);
 	double horizon_s = PG_GETARG_FLOAT8(3);
-	int day = (int) rint(86400 / step_s);
+	int day = step_s >= 1 ? (int) rint(86400 / step_s) : 0;
 	double steps = horizon_s / step_s;
 	PerfoptTrendFit trend = fit(values, n, n >= 3 * day && day > 1 ? day : 0, 0.95);
 	PerfoptTrendFit in_seconds = trend;
@@ -426,6 +426,12 @@ perfopt_capacity_values(PG_FUNCTION_ARGS)
 	PerfoptCapacity when;
 	bool nulls[7] = { false };
 	Datum row[7];
+
+	if (!(step_s > 0) || !isfinite(step_s) || !(horizon_s > 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("step_s and horizon_s must be positive, not %g and %g", step_s, horizon_s),
+				 errhint("Both are seconds.")));
 
 	in_seconds.slope /= step_s;
 	in_seconds.low /= step_s;

@@ -224,7 +224,6 @@ INSERT INTO expected
        escalate_alert(bigint,text);
        silence_alerts(text,jsonb,timestamp with time zone,text);
        end_silence(bigint);
-       evaluate_alerts(timestamp with time zone);
        accept_recommendation(bigint,text);
        dismiss_recommendation(bigint,text);
        mark_implemented(bigint,text);
@@ -257,6 +256,7 @@ INSERT INTO expected
        check_threshold();
        check_inhibition();
        alerting_changed();
+       evaluate_alerts(timestamp with time zone);
        outbox_filled();
        raise_event(text,bigint,text,jsonb,text,text,double precision,double precision,text,text,jsonb,boolean,timestamp with time zone);
        locked_alert(bigint);
