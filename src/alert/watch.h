@@ -134,7 +134,7 @@ typedef enum PerfoptStale
 
 /* Asks once, and then it counts as read. */
 extern PerfoptStale perfopt_watcher_stale(void);
-extern void perfopt_watcher_set_stale(PerfoptStale stale);
+extern void perfopt_watcher_set_stale(PerfoptStale what);
 
 /* For the collector, which changes only what it remembers. */
 extern void perfopt_watcher_ignore_own_changes(void);
