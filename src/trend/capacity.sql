@@ -29,12 +29,12 @@ AS $$
     WHERE t.kind = 'stress' AND t.state = 'finished' AND t.breaking_point IS NOT NULL AND t.config ? 'rate'
     ORDER BY t.run_id DESC LIMIT 1
   ), commits AS (
-    SELECT min(r.first_ts) AS first_ts, min(r.step) AS step, max(cardinality(r.v)) AS n,
-           (SELECT array_agg(s.sum ORDER BY s.place)
-            FROM (SELECT u.place, sum(u.value) AS sum
-                  FROM perfopt.regular_series('pg_xact_commit_total', $1 / 3 + interval '1 day') x,
-                    unnest(x.v) WITH ORDINALITY AS u (value, place) GROUP BY u.place) s) AS v
-    FROM tested t, perfopt.regular_series('pg_xact_commit_total', $1 / 3 + interval '1 day') r
+    -- Databases have come at different times, so they are added up by time and not by place.
+    SELECT min(b.ts) AS first_ts, min(b.step) AS step, array_agg(b.value ORDER BY b.ts) AS v
+    FROM (SELECT x.step, date_bin(x.step, x.first_ts + (u.place - 1) * x.step, '2000-01-01') AS ts, sum(u.value) AS value
+          FROM tested t, perfopt.regular_series('pg_xact_commit_total', $1 / 3 + interval '1 day') x,
+            unnest(x.v) WITH ORDINALITY AS u (value, place)
+          GROUP BY 1, 2) b
     HAVING count(*) > 0
   ), series AS (
     SELECT r.kind, r.unit, r.first_ts, r.step, r.capacity,

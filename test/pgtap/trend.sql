@@ -5,9 +5,10 @@ SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS perfopt;
 SELECT perfopt.collect_now() \g /dev/null
+SELECT perfopt.collect_now() \g /dev/null
 
 BEGIN;
-SELECT plan(57);
+SELECT plan(68);
 
 -- Plain arrays.
 CREATE FUNCTION pg_temp.wave(n int, noise float8 DEFAULT 0) RETURNS float8[] LANGUAGE sql AS $$
@@ -116,7 +117,35 @@ SELECT results_eq($$SELECT exhausted_at, action FROM plan WHERE resource = 'sequ
 SELECT ok((SELECT exhausted_at IS NULL AND forecast IS NULL AND action LIKE 'nothing is claimed from 12:00:00 of data%' FROM plan WHERE resource = 'sequence test.young'), 'half a day proves nothing');
 SELECT is((SELECT resource FROM plan LIMIT 1), 'sequence test.full_soon', 'the soonest first');
 
+-- Every other kind of resource; of this machine's own series there is not yet a day.
+SELECT pg_temp.series('node_filesystem_avail_bytes', '{"mount": "/test", "role": "data"}') AS avail,
+  pg_temp.series('node_filesystem_avail_bytes', '{"mount": "/test", "role": "wal"}') AS avail_wal,
+  pg_temp.series('node_filesystem_size_bytes', '{"mount": "/test", "role": "data"}') AS size,
+  pg_temp.series('redis_memory_used_bytes', '{"target": "test"}') AS used, pg_temp.series('redis_memory_used_bytes', '{"target": "unbounded"}') AS unbounded,
+  pg_temp.series('redis_memory_max_bytes', '{"target": "test"}') AS most, pg_temp.series('pg_database_frozenxid_age', '{"database": "test"}') AS age,
+  pg_temp.series('node_memory_available_ratio', '{"of": "test"}') AS memory, pg_temp.series('node_cpu_busy_ratio', '{"of": "test"}') AS cpu,
+  pg_temp.series('pg_connections_used_ratio', '{"of": "test"}') AS connections, pg_temp.series('pg_wal_bytes_total', '{"of": "test"}') AS wal,
+  pg_temp.series('pg_xact_commit_total', '{"database": "test_1"}') AS commits_1, pg_temp.series('pg_xact_commit_total', '{"database": "test_2"}') AS commits_2 \gset
+SELECT pg_temp.rolled(:avail, 4, '50e9 - 5e9 * t'), pg_temp.rolled(:avail_wal, 4, '50e9 - 5e9 * t'), pg_temp.rolled(:used, 4, '1e9 + 1e8 * t'),
+  pg_temp.rolled(:unbounded, 4, '1e9 + 1e8 * t'), pg_temp.rolled(:age, 4, '1e9 + 2e8 * t'), pg_temp.rolled(:memory, 4, '0.9 - 0.1 * t'),
+  pg_temp.rolled(:cpu, 4, '0.1 + 0.1 * t'), pg_temp.rolled(:connections, 4, '0.1 + 0.1 * t'), pg_temp.rolled(:wal, 4, '30e6 + 3e6 * t'),
+  pg_temp.rolled(:commits_1, 4, '1500 + 300 * t - CASE WHEN t >= 2 THEN 600 ELSE 0 END'), pg_temp.rolled(:commits_2, 2, '600') \g /dev/null
+INSERT INTO perfopt.sample_hot (ts, writer, elapsed_s, series, value)
+  VALUES (now(), 'test', 30, ARRAY[:size, :most]::int[], ARRAY[100e9, 2e9]::float8[]);
+INSERT INTO perfopt.test_run (kind, scenario, target, config, state, users, requested_by, started_at, finished_at, breaking_point)
+  VALUES ('stress', 'pgbench', 'perfopt_local', '{"rate": 10}', 'finished', 1, 'test', now(), now(), 200);
+CREATE TEMP TABLE whole AS SELECT *, extract(epoch FROM exhausted_at - now()) / 86400 AS days FROM perfopt.capacity_plan('30 days');
+SELECT ok(EXISTS (SELECT FROM whole w WHERE w.resource = r.resource AND w.days BETWEEN r.days - 0.3 AND r.days + 0.3), r.resource || ' runs out when its line gets there')
+FROM (VALUES ('disk /test', 6), ('redis memory test', 6), ('transaction ids test', 1.7), ('memory', 5), ('cpu', 5), ('connections', 5)) AS r (resource, days);
+SELECT is((SELECT count(*) FROM whole WHERE resource LIKE 'disk /test%'), 1::bigint, 'a file system is one row, whatever it is for');
+SELECT is_empty($$SELECT FROM whole WHERE resource LIKE 'redis memory unbounded%'$$, 'without a limit nothing runs out');
+SELECT ok(EXISTS (SELECT FROM whole WHERE resource = 'wal' AND capacity IS NULL AND exhausted_at IS NULL AND forecast > current), 'WAL is forecast, and has no end');
+SELECT ok((SELECT current BETWEEN 87 AND 93 FROM whole WHERE resource = 'load of the breaking point'),
+  'the load is that of all databases at the same time, also of one that is younger');
+
 -- Detectors in the collector remember days that the store has.
+SELECT isnt_empty($$SELECT FROM perfopt.sample WHERE metric = 'perfopt_anomaly_score' AND labels ->> 'metric' = 'node_cpu_busy_ratio'$$,
+  'the collector keeps the scores of what it collects');
 SELECT is((SELECT count(*) FROM perfopt.threshold WHERE measure = 'anomaly' AND warning IS NULL AND critical IS NULL AND builtin), 6::bigint, 'important metrics are scored');
 SELECT lives_ok($$SELECT perfopt.set_threshold('shop_flat', '>', 0.5, 0.9, measure => 'anomaly')$$, 'and any other can be');
 
