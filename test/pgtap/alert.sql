@@ -7,7 +7,7 @@ CREATE EXTENSION IF NOT EXISTS perfopt;
 SELECT perfopt.collect_now() \g /dev/null
 
 BEGIN;
-SELECT plan(86);
+SELECT plan(90);
 
 -- All in one transaction, so that the collector, whose clock is another, sees nothing of it.
 UPDATE perfopt.threshold SET enabled = false;
@@ -127,6 +127,10 @@ SELECT is(pg_temp.step(71, 10, 'c'), 'resolved warning', 'and resolved');
 UPDATE perfopt.silence SET until = pg_temp.at(72);
 SELECT is(pg_temp.step(73, 85, 'b'), 'fired warning', 'what still fires when the silence ends is told');
 SELECT is(pg_temp.step(74, 10, 'b'), 'resolved warning', 'and its end');
+-- Whoever was told of an alert is told of its end, though a silence has begun meanwhile.
+SELECT is(pg_temp.step(75, 85, 'e'), 'fired warning', 'one that was told');
+SELECT perfopt.silence_alerts('shop_queue_length', '{"series": "e"}', now() + interval '1 hour') \g /dev/null
+SELECT is(pg_temp.step(76, 10, 'e'), 'resolved warning', 'ends aloud');
 SELECT throws_ok($$SELECT perfopt.end_silence(-1)$$, '42704', NULL, 'there is no such silence');
 SELECT perfopt.record_metric('shop_up', 1, '{"series": "a"}', pg_temp.at(79)) \g /dev/null
 SELECT perfopt.set_threshold('shop_up', '<', NULL, 1, hold => '5 min') \g /dev/null
@@ -169,6 +173,16 @@ SELECT is((SELECT score FROM perfopt.health() WHERE dimension = 'overall'), (SEL
   'overall is the worst');
 SELECT ok(perfopt.dashboard() ?& '{ts,health,alerts,metrics,db_time,statements,tests,recommendations,series}', 'a dashboard has it all');
 SELECT is((SELECT count(*) FROM jsonb_array_elements(perfopt.dashboard() -> 'alerts')), 2::bigint, 'with the alerts');
+-- What was sent and not confirmed is sent again as it was, whatever else has come in before it since.
+CREATE SERVER alert_hook TYPE 'webhook' FOREIGN DATA WRAPPER perfopt OPTIONS (url 'http://127.0.0.1:1/');
+DELETE FROM perfopt.outbox;
+INSERT INTO perfopt.outbox (outbox_id, target, event_id, alert_id, payload) OVERRIDING SYSTEM VALUE
+  SELECT 1000000 + n, 'alert_hook', n, 100 + n, jsonb_build_object('kind', 'alert_fired', 'event_id', n) FROM generate_series(2, 3) n;
+SELECT results_eq($$SELECT batch, event_ids, more FROM perfopt.next_deliveries()$$, $$VALUES (1000002::bigint, '{2,3}'::text[], false)$$, 'a batch');
+INSERT INTO perfopt.outbox (outbox_id, target, event_id, alert_id, payload) OVERRIDING SYSTEM VALUE
+  VALUES (1000001, 'alert_hook', 1, 101, '{"kind": "alert_fired", "event_id": 1}');
+SELECT results_eq($$SELECT batch, event_ids, more FROM perfopt.next_deliveries()$$, $$VALUES (1000002::bigint, '{2,3}'::text[], true)$$, 'stays the same batch');
+
 -- What perfopt comes with is quiet on this server, and says where its numbers are from.
 SELECT ok((SELECT bool_and(lineage ~ '^(measured|convention|judgement)') FROM perfopt.threshold WHERE builtin), 'every built-in threshold has a lineage');
 SELECT * FROM finish();
